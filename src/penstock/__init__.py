@@ -1,0 +1,52 @@
+"""penstock feeds images to Keras models: in order, on time and within a memory bound.
+
+    image/     one image: arrays in, arrays out             ┐
+    sources/   sample number i                              ├ sisters, none imports another
+    feed/      in order, in time, in memory                 ┘
+    batches/   batch number n, where image and sources meet
+    keras/  cli/  bench/                                    what users touch
+
+Names are loaded on first touch, so that `import penstock` and every worker stay free of Keras and its back ends.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from penstock._errors import (
+    BatchError as BatchError,
+    FlowClosed as FlowClosed,
+    ImageError as ImageError,
+    PenstockError as PenstockError,
+    WorkerError as WorkerError,
+)
+
+if TYPE_CHECKING:
+    from penstock.feed._stats import FeedStats as FeedStats
+    from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
+    from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
+    from penstock.keras._flow import Flow as Flow
+    from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "DirectoryIterator": "penstock.keras._directory_flow",
+    "FeedStats": "penstock.feed._stats",
+    "Flow": "penstock.keras._flow",
+    "ImageDataGenerator": "penstock.keras._image_data_generator",
+    "NumpyArrayIterator": "penstock.keras._array_flow",
+}
+
+__all__ = ["BatchError", "FlowClosed", "ImageError", "PenstockError", "WorkerError", "__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

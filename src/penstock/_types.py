@@ -1,0 +1,114 @@
+"""The nouns that all rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
+Blobs = Sequence[bytes] | None
+"""What `BatchMaker.read` hands to `fill`: the bytes of each sample, or None for arrays in memory."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Who is in one batch.
+
+    Attributes:
+        epoch: from 0.
+        number: of the batch within its epoch, from 0.
+        steps_per_epoch: batches in an epoch.
+        indices: the samples, int64, `(samples,)`; fewer in an epoch's last batch.
+    """
+
+    epoch: int
+    number: int
+    steps_per_epoch: int
+    indices: Indices
+
+    @property
+    def position(self) -> int:
+        """Number of this batch in the endless stream, from 0."""
+        return self.epoch * self.steps_per_epoch + self.number
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one array of a full batch."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class BatchSpec:
+    """Every array of a full batch, in the order in which `BatchMaker.fill` takes them."""
+
+    arrays: tuple[ArraySpec, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of a full batch in bytes."""
+        return sum(array.nbytes for array in self.arrays)
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What making one batch took.
+
+    Attributes:
+        samples: rows written.
+        seconds: time per stage, by name ("read", "decode", "transform", "function").
+    """
+
+    samples: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class BatchMaker(Protocol):
+    """Makes batch after batch: pure in (maker, step), picklable, the same bytes in any worker at any time."""
+
+    @property
+    def spec(self) -> BatchSpec:
+        """Shape and dtype of every array of a full batch."""
+        ...
+
+    def read(self, step: Step) -> Blobs:
+        """The bytes of each sample; None for arrays in memory."""
+        ...
+
+    def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
+        """Write the batch into `out`, whose arrays have as many rows as `step.indices`."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs `maker.read` and `maker.fill` somewhere."""
+
+    @property
+    def workers(self) -> int:
+        """Batches made at a time; 0 means in the caller's thread, when the result is asked for."""
+        ...
+
+    def start(self, maker: BatchMaker) -> None:
+        """Get ready to make batches with `maker`."""
+        ...
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """Make one batch into `out`."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; may be called twice."""
+        ...

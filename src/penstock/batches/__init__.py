@@ -1,0 +1,1 @@
+"""Batch number n: where image and sources meet."""

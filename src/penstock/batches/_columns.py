@@ -1,0 +1,86 @@
+"""What goes into a batch beside the images: labels, extra inputs, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from penstock._types import Array, ArraySpec, Indices
+
+
+class BatchColumn(Protocol):
+    """One array of a batch."""
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+        """Shape and dtype for a batch of `rows`; None for Python objects, which no slot can hold."""
+        ...
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """Write the rows of `indices`; `images` are the finished images of the same batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Values:
+    """Rows of an array, dtype kept."""
+
+    array: Array
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+        """See `BatchColumn.spec`."""
+        if self.array.dtype.hasobject:
+            return None
+        return ArraySpec((rows, *self.array.shape[1:]), self.array.dtype)
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        out[...] = self.array[indices]
+
+
+@dataclass(frozen=True)
+class ClassNumbers:
+    """Class numbers as floats, as Keras gives them for "sparse" and "binary"."""
+
+    classes: Array
+    dtype: np.dtype[Any]
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+        """See `BatchColumn.spec`."""
+        return ArraySpec((rows,), self.dtype)
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        out[...] = self.classes[indices]
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """A one for the class, zeros elsewhere."""
+
+    classes: Array
+    class_count: int
+    dtype: np.dtype[Any]
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+        """See `BatchColumn.spec`."""
+        return ArraySpec((rows, self.class_count), self.dtype)
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        out.fill(0)
+        out[np.arange(len(indices)), self.classes[indices]] = 1
+
+
+@dataclass(frozen=True)
+class SameImages:
+    """A copy of the images themselves, for autoencoders."""
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+        """See `BatchColumn.spec`."""
+        return images
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        out[...] = images

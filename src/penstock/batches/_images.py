@@ -1,0 +1,153 @@
+"""Batches of images: the heart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from penstock._errors import BatchError, ImageError
+from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
+from penstock.batches._columns import BatchColumn, Values
+from penstock.batches._randomness import Randomness
+from penstock.image._decode import Loading, decode
+from penstock.image._render import FunctionFailed, Rendering, render
+from penstock.sources._arrays import ArraySource
+from penstock.sources._files import FileSource
+
+
+@dataclass(frozen=True)
+class ImageBatches:
+    """Makes batches of images, with what goes beside them.
+
+    Attributes:
+        source: where the images are.
+        image_shape: of one finished image.
+        dtype: of the finished images.
+        batch_size: images in a full batch.
+        rendering, randomness: what happens to each image.
+        columns: the batch's other arrays: extra inputs, then targets, then weights.
+        loading: how files become arrays; None for arrays.
+        float_dtype: what files are computed in where `dtype` is no float.
+    """
+
+    source: ArraySource | FileSource
+    image_shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    batch_size: int
+    rendering: Rendering
+    randomness: Randomness
+    columns: tuple[BatchColumn, ...] = ()
+    loading: Loading | None = None
+    float_dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    @property
+    def spec(self) -> BatchSpec:
+        """See `BatchMaker.spec`."""
+        images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
+        others = (column.spec(self.batch_size, images) for column in self.columns)
+        return BatchSpec((images, *(spec for spec in others if spec is not None)))
+
+    def read(self, step: Step) -> Blobs:
+        """See `BatchMaker.read`."""
+        if isinstance(self.source, ArraySource):
+            return None
+        return [self.source.read(int(index)) for index in step.indices]
+
+    def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
+        """See `BatchMaker.fill`."""
+        images, others = out[0], iter(out[1:])
+        if blobs is None:
+            seconds = self._fill_from_arrays(step, images)
+        else:
+            seconds = self._fill_from_files(step, blobs, images)
+        for column in self._kept_in_slots():
+            column.fill(step.indices, images, next(others))
+        return FillReport(len(step.indices), seconds)
+
+    def assemble(self, step: Step, arrays: Sequence[Array]) -> list[Array]:
+        """All arrays of a batch in order: those from `fill`, and the Python objects that no slot can hold."""
+        rest = iter(arrays[1:])
+        images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
+        return [
+            arrays[0],
+            *(
+                column.array[step.indices]
+                if isinstance(column, Values) and column.spec(self.batch_size, images) is None
+                else next(rest)
+                for column in self.columns
+            ),
+        ]
+
+    def _kept_in_slots(self) -> Iterator[BatchColumn]:
+        images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
+        return (column for column in self.columns if column.spec(self.batch_size, images) is not None)
+
+    def _fill_from_arrays(self, step: Step, out: Array) -> dict[str, float]:
+        assert isinstance(self.source, ArraySource)
+        began = perf_counter()
+        images, which = self.source.take(step.indices)
+        if self.rendering.rounds_to is not None and images.dtype != self.dtype:
+            images, which = images[which].astype(self.dtype), np.arange(len(which))
+        transforms = self.randomness.transforms(step, *self._sides())
+        try:
+            render(self.rendering, images, which, transforms, out)
+        except FunctionFailed as failure:
+            raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
+        return {"transform": perf_counter() - began}
+
+    def _fill_from_files(self, step: Step, blobs: Sequence[bytes], out: Array) -> dict[str, float]:
+        assert isinstance(self.source, FileSource) and self.loading is not None
+        seconds = {"decode": 0.0, "transform": 0.0}
+        which = np.zeros(1, np.int64)
+        began = perf_counter()
+        transforms = self.randomness.transforms(step, *self._sides())
+        seconds["transform"] += perf_counter() - began
+        for k, blob in enumerate(blobs):
+            index = int(step.indices[k])
+            path = self.source.paths[index]
+            began = perf_counter()
+            try:
+                decoded = decode(blob, path, self.loading)
+            except ImageError as error:
+                error.index = index
+                raise
+            between = perf_counter()
+            pixels = decoded.pixels.transpose(2, 0, 1) if self.rendering.channels_first else decoded.pixels
+            rendering = self.rendering
+            if decoded.pixels.dtype == np.uint16 and not rendering.as_keras:
+                rendering = replace(rendering, value_range=(0.0, 65535.0))
+            try:
+                render(
+                    rendering,
+                    np.ascontiguousarray(pixels)[None],
+                    which,
+                    transforms[k : k + 1],
+                    out[k : k + 1],
+                    rows=decoded.rows,
+                    columns=decoded.columns,
+                    compute_dtype=self.float_dtype,
+                )
+            except FunctionFailed as failure:
+                raise _function_error(step, k, path, failure.__cause__) from failure.__cause__
+            seconds["decode"] += between - began
+            seconds["transform"] += perf_counter() - between
+        return seconds
+
+    def _sides(self) -> tuple[int, int]:
+        """Height and width of the finished images."""
+        first = 1 if self.rendering.channels_first else 0
+        return self.image_shape[first], self.image_shape[first + 1]
+
+
+def _function_error(step: Step, row: int, path: str | None, cause: BaseException | None) -> BatchError:
+    index = int(step.indices[row])
+    return BatchError(
+        f"`preprocessing_function` failed on sample {index}{f' ({path!r})' if path else ''}: "
+        f"{type(cause).__name__}: {cause}",
+        index=index,
+        path=path,
+    )

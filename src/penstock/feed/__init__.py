@@ -1,0 +1,1 @@
+"""In order, in time, in memory. Knows neither pixels nor Keras."""

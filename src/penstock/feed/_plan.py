@@ -1,0 +1,54 @@
+"""Who is in each batch: arithmetic on seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import final
+
+import numpy as np
+
+from penstock._types import Indices, Step
+
+
+@final
+class Plan:
+    """The endless stream of batches, addressed by position.
+
+    Args:
+        samples: in an epoch.
+        batch_size: samples in a batch; an epoch's last batch may hold fewer.
+        order: the samples of an epoch in order; a pure function of the epoch.
+        batch_order: the batches of an epoch in order, by number; None for 0, 1, 2 ...
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int,
+        order: Callable[[int], Indices],
+        batch_order: Callable[[int], Indices] | None = None,
+    ) -> None:
+        self.samples = samples
+        self.batch_size = batch_size
+        # An epoch's order is needed by each of its steps, and the next one's while this one ends.
+        self._order = lru_cache(maxsize=2)(order)
+        self._batch_order = None if batch_order is None else lru_cache(maxsize=2)(batch_order)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.samples // self.batch_size)
+
+    def order(self, epoch: int) -> Indices:
+        """The samples of an epoch in order, int64, `(samples,)`; do not write to it."""
+        return self._order(epoch)
+
+    def step(self, position: int) -> Step:
+        """The batch at a position of the stream, from 0."""
+        epoch, number = divmod(position, self.steps_per_epoch)
+        if self._batch_order is not None:
+            number = int(self._batch_order(epoch)[number])
+        start = number * self.batch_size
+        indices = np.ascontiguousarray(self._order(epoch)[start : start + self.batch_size])
+        return Step(epoch, number, self.steps_per_epoch, indices)

@@ -1,0 +1,122 @@
+"""Memory for batches: a fixed number of slots, lent out and taken back."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+
+from penstock._types import Array, BatchSpec
+
+ALIGNMENT_BYTES = 64  # a cache line; JAX aliases such memory instead of copying it
+_PATIENCE_S = 0.05
+_PAUSE_S = 0.002
+
+
+@final
+class Lease:
+    """A slot's memory for as long as anything refers to a part of it.
+
+    Arrays made from it with `np.asarray` have it at the end of their `.base` chain, and so have all views of them. So
+    the lease dies with the last of them, and its death gives the slot back. (A finalizer on one of the arrays would
+    fire while a view of it is still in use.)
+    """
+
+    __slots__ = ("__array_interface__", "__weakref__", "_memory")
+
+    def __init__(self, memory: Array) -> None:
+        self._memory = memory
+        self.__array_interface__: dict[str, Any] = memory.__array_interface__
+
+
+@final
+class SlotPool:
+    """Slots for batches of one shape.
+
+    Args:
+        spec: the arrays of a full batch.
+        count: slots to keep; they are allocated as they are first needed.
+        clock, sleep: for tests.
+    """
+
+    def __init__(
+        self,
+        spec: BatchSpec,
+        count: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.spec = spec
+        self.count = count
+        self.overflows = 0
+        self._made = 0
+        self._free: deque[Array] = deque()
+        self._clock = clock
+        self._sleep = sleep
+        self._worth_waiting = True
+        sizes = [_padded(array.nbytes) for array in spec.arrays]
+        self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
+        self.slot_bytes = sum(sizes)
+
+    def lease(self) -> Lease | None:
+        """A free slot, or None."""
+        try:
+            memory = self._free.popleft()
+        except IndexError:
+            if self._made >= self.count:
+                return None
+            self._made += 1
+            memory = self._allocate()
+        self._worth_waiting = True
+        lease = Lease(memory)
+        # A lock taken here could be held by the very code that the garbage collection interrupts: only append.
+        weakref.finalize(lease, self._free.append, memory).atexit = False
+        return lease
+
+    def lease_at_last(self) -> Lease:
+        """A free slot, or after 50 ms of waiting fresh memory, which is freed on its return.
+
+        JAX runs many steps ahead of the device and lets go of their inputs in a garbage-collection hook only, so a
+        strict wait would never end.
+        """
+        lease = self.lease()
+        if lease is not None:
+            return lease
+        deadline = self._clock() + (_PATIENCE_S if self._worth_waiting else 0.0)
+        while self._clock() < deadline:
+            gc.collect(0)  # 1.3 us
+            lease = self.lease()
+            if lease is not None:
+                return lease
+            self._sleep(_PAUSE_S)
+        # Whoever collects batches in a list would wait for each of them.
+        self._worth_waiting = False
+        self.overflows += 1
+        return self.fresh()
+
+    def fresh(self) -> Lease:
+        """Memory that belongs to no slot."""
+        return Lease(self._allocate())
+
+    def arrays(self, lease: Lease, rows: int) -> list[Array]:
+        """The lease's memory as the arrays of a batch with that many rows: writeable, aligned, C-contiguous."""
+        memory = np.asarray(lease)
+        return [
+            memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)[:rows]
+            for offset, array in zip(self._offsets, self.spec.arrays, strict=True)
+        ]
+
+    def _allocate(self) -> Array:
+        raw = np.empty(self.slot_bytes + ALIGNMENT_BYTES, np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT_BYTES
+        return raw[start : start + self.slot_bytes]
+
+
+def _padded(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

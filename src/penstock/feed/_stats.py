@@ -1,0 +1,32 @@
+"""What feeding has cost so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FeedStats:
+    """A snapshot of a flow's counts since it was made.
+
+    Attributes:
+        batches: delivered.
+        samples: delivered.
+        wait_s: time the consumer spent waiting for batches. Near the whole running time: training starves, add
+            workers. Near 0: the feed keeps up, and more workers change nothing.
+        make_s: time workers spent on the delivered batches, summed over workers, by stage ("read", "decode",
+            "transform").
+        ready: batches made and not yet delivered, now.
+        dropped: batches made ahead and thrown away, since another one was asked for than the next.
+        overflows: batches that got memory beyond the slots, since the consumer held on to all of them.
+        peak_bytes: the promised bound of the memory of batches made and not yet delivered.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    wait_s: float = 0.0
+    make_s: dict[str, float] = field(default_factory=dict)
+    ready: int = 0
+    dropped: int = 0
+    overflows: int = 0
+    peak_bytes: int = 0

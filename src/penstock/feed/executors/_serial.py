@@ -1,0 +1,38 @@
+"""Batches made in the caller's thread; nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import final
+
+from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock.feed.executors._make import make
+
+
+@final
+class SerialExecutor:
+    """Makes each batch when it is submitted, and leaves an interrupt to the caller."""
+
+    workers = 0
+
+    def __init__(self) -> None:
+        self._maker: BatchMaker | None = None
+
+    def start(self, maker: BatchMaker) -> None:
+        """See `Executor.start`."""
+        self._maker = maker
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """See `Executor.submit`."""
+        assert self._maker is not None, "start() comes first"
+        future: Future[FillReport] = Future()
+        try:
+            future.set_result(make(self._maker, step, out))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._maker = None

@@ -1,0 +1,1 @@
+"""One image: arrays in, arrays out. No files, no threads, no Keras."""

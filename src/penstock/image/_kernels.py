@@ -1,0 +1,833 @@
+"""The compiled kernels. Numba lives in this file only.
+
+How they are written, and why:
+
+- One image is warped row by row, in passes over small row buffers: coordinates, gather, interpolate, write.
+  LLVM cannot prove that two array arguments do not overlap, so one loop that both gathers and stores stays
+  scalar; split into passes, everything but the gather is vectorised.
+- uint8 pixels of up to four channels are packed into one uint32, so that a neighbour is one load. Any other
+  image is held as one floating-point plane per channel.
+- Planes carry a border of pixels (one before, two behind) that is filled as the fill mode says, so that neighbours
+  need no test.
+- No fastmath: with it results differ between x86-64 levels. Reductions run over sixteen fixed lanes, so their
+  order is fixed and they are vectorised all the same.
+- No `prange` (parallel kernels called from several Python threads abort the process), no random generator, no
+  globals: everything arrives as an argument, and the caller passes the output in.
+- What takes long releases the interpreter lock, once per call. What takes microseconds keeps it: giving it up
+  beside a busy Python thread costs up to 5 ms to get it back.
+
+Shapes are `(height, width, channels)` unless said otherwise; "flat" arrays come with their strides in elements.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+# Fill modes as integers, in the order of `FILL_MODES` in `_geometry.py`.
+_NEAREST, _CONSTANT, _REFLECT, _WRAP, _MIRROR, _GRID_WRAP, _GRID_CONSTANT = range(7)
+
+_LANES = 16  # one AVX-512 register of float32
+_STRIP_PX = 256  # pixels per pass: long enough to vectorise 32-pixel rows (4 ns/px instead of 7), short enough for L1
+
+# Index arithmetic is unsigned: Numba lets a signed index count from the end, and that test keeps a loop scalar
+# (packing costs 1.4 ns/px signed, 0.4 unsigned).
+_u = np.uint64
+
+
+def _compiled(*, nogil: bool = True) -> Callable[[Any], Any]:
+    """The one set of compile options: cached on disk, C division, no fastmath."""
+
+    def decorate(function: Any) -> Any:
+        try:
+            return numba.njit(nogil=nogil, cache=True, error_model="numpy")(function)
+        except RuntimeError as error:  # Numba found no folder that it may write its cache to
+            warnings.warn(
+                f"penstock compiles its kernels anew in every process, since they cannot be cached ({error}). "
+                "Set NUMBA_CACHE_DIR to a folder that can be written.",
+                stacklevel=2,
+            )
+            return numba.njit(nogil=nogil, error_model="numpy")(function)
+
+    return decorate
+
+
+# --- random words -----------------------------------------------------------------------------------------------
+
+
+@_compiled(nogil=False)
+def _mul_high(a: Any, b: Any) -> Any:
+    """The high 64 bits of the 128-bit product of two uint64."""
+    mask = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    a_low, a_high = a & mask, a >> half
+    b_low, b_high = b & mask, b >> half
+    low = a_low * b_low
+    mid = a_high * b_low + (low >> half)
+    cross = a_low * b_high + (mid & mask)
+    return a_high * b_high + (mid >> half) + (cross >> half)
+
+
+@_compiled(nogil=False)
+def philox_words(seed: Any, domain: Any, epoch: Any, index: Any, out: Any) -> None:
+    """Philox4x64-10 words for one sample, as `numpy.random.Philox` gives them.
+
+    `out` holds the first words of `Philox(key=[seed, domain], counter=[0, index, epoch, 0])`. NumPy increments the
+    counter before the first block, so block b has the counter `(b + 1, index, epoch, 0)`. About 40 ns a block.
+
+    Args:
+        seed, domain, epoch, index: uint64.
+        out: uint64, `(4 * blocks,)`.
+
+    Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
+    w0, w1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
+    for block in range(out.shape[0] // 4):
+        c0, c1, c2, c3 = np.uint64(block + 1), index, epoch, np.uint64(0)
+        k0, k1 = seed, domain
+        for _ in range(10):
+            high0, low0 = _mul_high(m0, c0), m0 * c0
+            high1, low1 = _mul_high(m1, c2), m1 * c2
+            c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+            k0 = k0 + w0
+            k1 = k1 + w1
+        out[4 * block], out[4 * block + 1], out[4 * block + 2], out[4 * block + 3] = c0, c1, c2, c3
+
+
+@_compiled(nogil=False)
+def _uniform(word: Any, low: float, high: float) -> float:
+    """A random word as a float64 in [low, high), from its upper 53 bits as NumPy's `Generator.random` does."""
+    return low + (high - low) * ((word >> np.uint64(11)) * (1.0 / 9007199254740992.0))
+
+
+@_compiled(nogil=False)
+def draw_rows(
+    seed: Any, domain: Any, epoch: Any, indices: Any, ranges: Any, choices_x: Any, choices_y: Any, out: Any
+) -> None:
+    """Twelve random words a sample into its row of parameters; see `draw` in `_draw.py`. About 0.2 us a sample.
+
+    Args:
+        indices: int64, `(samples,)`.
+        ranges: float64, `(10, 2)`, lowest and highest value by column; a flip's highest value is 1 if it may happen.
+        choices_x, choices_y: float64; shifts to pick from instead, unless empty.
+        out: float64, `(samples, 10)`.
+    """
+    words = np.empty(12, np.uint64)
+    for k in range(indices.shape[0]):
+        philox_words(seed, domain, epoch, np.uint64(indices[k]), words)
+        out[k, 0] = _uniform(words[0], ranges[0, 0], ranges[0, 1])
+        if choices_x.shape[0] > 0:
+            value = choices_x[int(_uniform(words[1], 0.0, choices_x.shape[0]))]
+            out[k, 1] = value if _uniform(words[2], 0.0, 1.0) < 0.5 else -value
+        else:
+            out[k, 1] = _uniform(words[1], ranges[1, 0], ranges[1, 1])
+        if choices_y.shape[0] > 0:
+            value = choices_y[int(_uniform(words[3], 0.0, choices_y.shape[0]))]
+            out[k, 2] = value if _uniform(words[4], 0.0, 1.0) < 0.5 else -value
+        else:
+            out[k, 2] = _uniform(words[3], ranges[2, 0], ranges[2, 1])
+        out[k, 3] = _uniform(words[5], ranges[3, 0], ranges[3, 1])
+        out[k, 4] = _uniform(words[6], ranges[4, 0], ranges[4, 1])
+        out[k, 5] = _uniform(words[7], ranges[5, 0], ranges[5, 1])
+        out[k, 6] = ranges[6, 1] if _uniform(words[8], 0.0, 1.0) < 0.5 else 0.0
+        out[k, 7] = ranges[7, 1] if _uniform(words[9], 0.0, 1.0) < 0.5 else 0.0
+        out[k, 8] = _uniform(words[10], ranges[8, 0], ranges[8, 1])
+        out[k, 9] = _uniform(words[11], ranges[9, 0], ranges[9, 1])
+
+
+# --- geometry ---------------------------------------------------------------------------------------------------
+
+
+@_compiled(nogil=False)
+def affine_rows(transforms: Any, height: int, width: int, keras_centre: bool, out: Any) -> None:
+    """Transform parameters to output-to-input pixel maps, one row per sample. About 100 ns a sample.
+
+    The map is `M = R(theta) . T(tx, ty) . S(shear) . Z(zx, zy)` about the image's centre, in coordinates (x, y) with
+    x along the columns. See `Transforms` in `_draw.py` for the columns read here and `_geometry.py` for the plain twin.
+
+    Args:
+        transforms: float64, `(samples, 10)`; columns theta_deg, tx_px, ty_px, shear_deg, zx, zy, flip_h, flip_v first.
+        keras_centre: put the centre where Keras does, at x = height / 2 - 0.5, y = width / 2 - 0.5.
+        out: float64, `(samples, 8)`; row = a0 * r + a1 * c + a2, column = a3 * r + a4 * c + a5, then the flips.
+    """
+    centre_x, centre_y = width / 2 - 0.5, height / 2 - 0.5
+    if keras_centre:
+        centre_x, centre_y = centre_y, centre_x
+    for k in range(transforms.shape[0]):
+        theta, tx, ty = transforms[k, 0], transforms[k, 1], transforms[k, 2]
+        shear, zx, zy = transforms[k, 3], transforms[k, 4], transforms[k, 5]
+        xx, xy, yx, yy = 1.0, 0.0, 0.0, 1.0
+        x0, y0 = 0.0, 0.0
+        if theta != 0:
+            angle = theta * (math.pi / 180)
+            xx, xy, yx, yy = math.cos(angle), -math.sin(angle), math.sin(angle), math.cos(angle)
+        if tx != 0 or ty != 0:
+            x0, y0 = xx * tx + xy * ty, yx * tx + yy * ty
+        if shear != 0:
+            angle = shear * (math.pi / 180)
+            sin, cos = math.sin(angle), math.cos(angle)
+            xy, yy = xy * cos - xx * sin, yy * cos - yx * sin
+        if zx != 1 or zy != 1:
+            xx, yx, xy, yy = xx * zx, yx * zx, xy * zy, yy * zy
+        x0 = (xx * -centre_x + xy * -centre_y) + (x0 + centre_x)
+        y0 = (yx * -centre_x + yy * -centre_y) + (y0 + centre_y)
+        out[k, 0], out[k, 1], out[k, 2] = yy, yx, y0
+        out[k, 3], out[k, 4], out[k, 5] = xy, xx, x0
+        out[k, 6], out[k, 7] = transforms[k, 6], transforms[k, 7]
+
+
+@_compiled()
+def _fold(at: float, length: int, mode: int) -> float:
+    """A coordinate beyond the image, brought back as SciPy's `map_coordinate` does."""
+    if mode == _GRID_CONSTANT:
+        at = at if at > -1.0 else -1.0
+        return at if at < length else float(length)
+    if length <= 1 or not math.isfinite(at):
+        return 0.0
+    if at < 0:
+        if mode == _MIRROR:
+            period = 2.0 * length - 2
+            at += period * math.floor(-at / period)
+            at = at + period if at <= 1 - length else -at
+        elif mode == _REFLECT:
+            period = 2.0 * length
+            if at < -period:
+                at += period * math.floor(-at / period)
+            at = at + period if at < -length else (1e-15 if at > -1e-15 else -at) - 1
+        elif mode == _WRAP:
+            at += (length - 1) * (math.floor(-at / (length - 1)) + 1)
+        elif mode == _GRID_WRAP:
+            at += length * (math.trunc((-1 - at) / length) + 1)
+        else:
+            at = 0.0
+    elif at > length - 1:
+        if mode == _MIRROR:
+            period = 2.0 * length - 2
+            at -= period * math.floor(at / period)
+            at = period - at if at >= length else at
+        elif mode == _REFLECT:
+            period = 2.0 * length
+            at -= period * math.floor(at / period)
+            at = period - at - 1 if at >= length else at
+        elif mode == _WRAP:
+            at -= (length - 1) * math.floor(at / (length - 1))
+        elif mode == _GRID_WRAP:
+            at -= length * math.floor(at / length)
+        else:
+            at = length - 1.0
+    # Far outside, rounding can leave the range; an index must not.
+    at = at if at > -1.0 else -1.0
+    return at if at < length else float(length)
+
+
+@_compiled()
+def _row_coordinates(
+    row: int, affine: Any, height: int, width: int, mode: int, base: int, at_row: Any, at_column: Any
+) -> tuple[int, int]:
+    """Input coordinates of one output row, written at `base`; returns the stretch [first, last) that lies inside.
+
+    What lies outside is folded back, except for the modes that clamp (`_strip_coordinates` does that).
+
+    Summed in SciPy's order, (offset + a * r) + b * c, so that ties and edges fall to the same side.
+    """
+    # A flip is a reversed walk over the output.
+    r = float(height - 1 - row) if affine[7] != 0 else float(row)
+    start, step = (width - 1.0, -1.0) if affine[6] != 0 else (0.0, 1.0)
+    row_base = affine[2] + r * affine[0]
+    column_base = affine[5] + r * affine[3]
+    row_step, column_step = affine[1], affine[4]
+    for x in range(_u(width)):
+        c = start + step * np.int64(x)
+        at_row[_u(base) + x] = row_base + c * row_step
+        at_column[_u(base) + x] = column_base + c * column_step
+    if mode == _NEAREST:
+        return base, base + width
+    row_end, column_end = height - 1.0, width - 1.0
+    first, last = base, base + width
+    # The part of a line inside a rectangle is one stretch.
+    while first < last and not (0 <= at_row[first] <= row_end and 0 <= at_column[first] <= column_end):
+        first += 1
+    while last > first and not (0 <= at_row[last - 1] <= row_end and 0 <= at_column[last - 1] <= column_end):
+        last -= 1
+    if mode != _CONSTANT:
+        for x in range(base, first):
+            at_row[x] = _fold(at_row[x], height, mode)
+            at_column[x] = _fold(at_column[x], width, mode)
+        for x in range(last, base + width):
+            at_row[x] = _fold(at_row[x], height, mode)
+            at_column[x] = _fold(at_column[x], width, mode)
+    return first, last
+
+
+@_compiled()
+def _strip_coordinates(
+    top: int, bottom: int, affine: Any, height: int, width: int, mode: int, at_row: Any, at_column: Any, inside: Any
+) -> None:
+    """Coordinates of the output rows [top, bottom), one behind the other; `inside` gets each row's stretch."""
+    for row in range(top, bottom):
+        k = row - top
+        inside[k, 0], inside[k, 1] = _row_coordinates(row, affine, height, width, mode, k * width, at_row, at_column)
+    if mode == _NEAREST or mode == _CONSTANT:
+        row_end, column_end = height - 1.0, width - 1.0
+        for x in range((bottom - top) * width):
+            v = at_row[x]
+            v = v if v > 0.0 else 0.0
+            at_row[x] = v if v < row_end else row_end
+        for x in range((bottom - top) * width):
+            v = at_column[x]
+            v = v if v > 0.0 else 0.0
+            at_column[x] = v if v < column_end else column_end
+
+
+# --- planes: the image with its border, in the form that gathers fast ---------------------------------------------
+
+
+@_compiled()
+def _border(plane: Any, base: int, height: int, width: int, mode: int, outside: Any) -> None:
+    """Fill the border of the plane `(height + 3, width + 3)` at `base`, whose image starts at (1, 1)."""
+    stride = width + 3
+    for y in range(1, height + 1):
+        start = base + y * stride
+        if mode == _GRID_CONSTANT:
+            before = behind = outside
+        elif mode == _GRID_WRAP:
+            before, behind = plane[start + width], plane[start + 1]
+        elif mode == _MIRROR and width > 1:
+            # SciPy leaves coordinates between the last pixel and one beyond it, whose right neighbour is mirrored.
+            before, behind = plane[start + 2], plane[start + width - 1]
+        else:
+            before, behind = plane[start + 1], plane[start + width]
+        plane[start] = before
+        plane[start + width + 1] = behind
+        plane[start + width + 2] = behind
+    for which in range(3):
+        target = base + (0 if which == 0 else height + which) * stride
+        if mode == _GRID_CONSTANT:
+            for x in range(stride):
+                plane[target + x] = outside
+        else:
+            if mode == _GRID_WRAP:
+                source = base + (height if which == 0 else 1) * stride
+            elif mode == _MIRROR and height > 1:
+                source = base + (2 if which == 0 else height - 1) * stride
+            else:
+                source = base + (1 if which == 0 else height) * stride
+            for x in range(stride):
+                plane[target + x] = plane[source + x]
+
+
+@_compiled()
+def _pack(images: Any, origin: int, strides: Any, rows: Any, columns: Any, channels: int, plane: Any) -> None:
+    """uint8 pixels into one uint32 each, channel k in bits 8k; the nearest-neighbour resize is the two look-ups."""
+    height, width = rows.shape[0], columns.shape[0]
+    s_column, s_channel = _u(strides[2]), _u(strides[3])
+    one, two, three = _u(1), _u(2), _u(3)
+    eight, sixteen = np.uint32(8), np.uint32(16)
+    plain = True
+    for x in range(width):
+        plain = plain and columns[x] == x
+    for y in range(height):
+        target = _u((y + 1) * (width + 3) + 1)
+        source = _u(origin + rows[y] * strides[1])
+        if channels == 3 and strides[2] == 3 and strides[3] == 1 and plain:
+            for x in range(_u(width)):
+                at = source + three * x
+                plane[target + x] = (
+                    np.uint32(images[at])
+                    | (np.uint32(images[at + one]) << eight)
+                    | (np.uint32(images[at + two]) << sixteen)
+                )
+        elif channels == 3:
+            for x in range(_u(width)):
+                at = source + _u(columns[x]) * s_column
+                plane[target + x] = (
+                    np.uint32(images[at])
+                    | (np.uint32(images[at + s_channel]) << eight)
+                    | (np.uint32(images[at + two * s_channel]) << sixteen)
+                )
+        else:
+            for x in range(_u(width)):
+                at = source + _u(columns[x]) * s_column
+                pixel = np.uint32(images[at])
+                for k in range(1, channels):
+                    pixel |= np.uint32(images[at + _u(k) * s_channel]) << np.uint32(8 * k)
+                plane[target + x] = pixel
+
+
+@_compiled()
+def _spread(images: Any, origin: int, strides: Any, rows: Any, columns: Any, planes: Any, base: int) -> None:
+    """One channel of an image of any type as the floating-point plane at `base`."""
+    height, width = rows.shape[0], columns.shape[0]
+    s_column = _u(strides[2])
+    for y in range(height):
+        target = _u(base + (y + 1) * (width + 3) + 1)
+        source = _u(origin + rows[y] * strides[1])
+        for x in range(_u(width)):
+            planes[target + x] = images[source + _u(columns[x]) * s_column]
+
+
+# --- rows -------------------------------------------------------------------------------------------------------
+
+
+@_compiled()
+def _split_coordinates(
+    pixels: int, order: int, stride: int, at_row: Any, at_column: Any, index: Any, f_row: Any, f_column: Any
+) -> None:
+    """Coordinates into plane indices and, for order 1, the fractions between neighbours."""
+    if order == 1:
+        for x in range(pixels):
+            r, c = at_row[x] + 1.0, at_column[x] + 1.0  # the plane's border makes both at least 0
+            r0, c0 = np.int32(r), np.int32(c)
+            index[x] = r0 * np.int32(stride) + c0
+            f_row[x] = r - r0
+            f_column[x] = c - c0
+    else:
+        for x in range(pixels):
+            index[x] = np.int32(at_row[x] + 1.5) * np.int32(stride) + np.int32(at_column[x] + 1.5)
+
+
+@_compiled()
+def _strip_from_packed(
+    pixels: int, plane: Any, stride: int, order: int, index: Any, f_row: Any, f_column: Any,
+    n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any, reach: int,
+) -> None:  # fmt: skip
+    """One strip of output, channel k at `values[k * reach]`, from a packed plane."""
+    kind, byte = values.dtype.type, np.uint32(255)
+    right, below, across = np.uint32(1), np.uint32(stride), np.uint32(stride + 1)
+    if order == 1:
+        for x in range(pixels):
+            i = np.uint32(index[x])
+            n00[x] = plane[i]
+            n01[x] = plane[i + right]
+            n10[x] = plane[i + below]
+            n11[x] = plane[i + across]
+        for k in range(channels):
+            shift, base = np.uint32(8 * k), _u(k * reach)
+            for x in range(_u(pixels)):
+                # Through int32, which every x86-64 converts to float in one instruction.
+                a = kind(np.int32((n00[x] >> shift) & byte))
+                b = kind(np.int32((n01[x] >> shift) & byte))
+                c = kind(np.int32((n10[x] >> shift) & byte))
+                d = kind(np.int32((n11[x] >> shift) & byte))
+                # a + f * (b - a) gives exactly `a` where both are equal: flat areas stay flat.
+                top = a + f_column[x] * (b - a)
+                bottom = c + f_column[x] * (d - c)
+                values[base + x] = top + f_row[x] * (bottom - top)
+    else:
+        for x in range(pixels):
+            n00[x] = plane[np.uint32(index[x])]
+        for k in range(channels):
+            shift, base = np.uint32(8 * k), _u(k * reach)
+            for x in range(_u(pixels)):
+                values[base + x] = np.int32((n00[x] >> shift) & byte)
+
+
+@_compiled()
+def _strip_from_planes(
+    pixels: int, planes: Any, stride: int, size: int, order: int, index: Any, f_row: Any, f_column: Any,
+    n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any, reach: int,
+) -> None:  # fmt: skip
+    """One strip of output, channel k at `values[k * reach]`, from one floating-point plane of `size` per channel."""
+    one, below, across = _u(1), _u(stride), _u(stride + 1)
+    for k in range(channels):
+        base, plane = _u(k * reach), _u(k * size)
+        if order == 1:
+            for x in range(pixels):
+                i = plane + _u(index[x])
+                n00[x] = planes[i]
+                n01[x] = planes[i + one]
+                n10[x] = planes[i + below]
+                n11[x] = planes[i + across]
+            for x in range(_u(pixels)):
+                top = n00[x] + f_column[x] * (n01[x] - n00[x])
+                bottom = n10[x] + f_column[x] * (n11[x] - n10[x])
+                values[base + x] = top + f_row[x] * (bottom - top)
+        else:
+            for x in range(_u(pixels)):
+                values[base + x] = planes[plane + _u(index[x])]
+
+
+@_compiled()
+def _strip_copied(
+    top: int, bottom: int, images: Any, origin: int, strides: Any, rows: Any, columns: Any, affine: Any,
+    channels: int, values: Any, reach: int,
+) -> None:  # fmt: skip
+    """One strip of output where the geometry is at most a flip."""
+    height, width = rows.shape[0], columns.shape[0]
+    s_column = _u(strides[2])
+    for row in range(top, bottom):
+        r = height - 1 - row if affine[7] != 0 else row
+        for k in range(channels):
+            source = _u(origin + rows[r] * strides[1] + k * strides[3])
+            target = _u(k * reach + (row - top) * width)
+            if affine[6] != 0:
+                end = _u(width - 1)
+                for x in range(_u(width)):
+                    values[target + x] = images[source + _u(columns[end - x]) * s_column]
+            else:
+                for x in range(_u(width)):
+                    values[target + x] = images[source + _u(columns[x]) * s_column]
+
+
+@_compiled()
+def _write_strip(
+    pixels: int, values: Any, reach: int, rescale: Any, centre: Any, gain: Any, out: Any, start: int, strides: Any
+) -> None:
+    """Standardize one strip, `(v * rescale - centre) * gain`, and write it, channels last or first."""
+    channels = centre.shape[0]
+    for k in range(channels):
+        base, by, factor = _u(k * reach), centre[k], gain[k]
+        if strides[2] == 1:
+            target = _u(start + k * strides[3])
+            for x in range(_u(pixels)):
+                out[target + x] = (values[base + x] * rescale - by) * factor
+        else:
+            for x in range(_u(pixels)):
+                values[base + x] = (values[base + x] * rescale - by) * factor
+    begin, one, two, three, four = _u(start), _u(1), _u(2), _u(3), _u(4)
+    green, blue, alpha = _u(reach), _u(2 * reach), _u(3 * reach)
+    if strides[2] == 3:
+        for x in range(_u(pixels)):
+            target = begin + three * x
+            out[target] = values[x]
+            out[target + one] = values[green + x]
+            out[target + two] = values[blue + x]
+    elif strides[2] == 4:
+        for x in range(_u(pixels)):
+            target = begin + four * x
+            out[target] = values[x]
+            out[target + one] = values[green + x]
+            out[target + two] = values[blue + x]
+            out[target + three] = values[alpha + x]
+    elif strides[2] != 1:
+        step = _u(strides[2])
+        for k in range(channels):
+            base, target = _u(k * reach), _u(start + k * strides[3])
+            for x in range(_u(pixels)):
+                out[target + x * step] = values[base + x]
+
+
+@_compiled()
+def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int, values: Any, reach: int) -> None:
+    """The constant beyond each row's stretch inside the image."""
+    for k in range(channels):
+        for r in range(rows):
+            for x in range(k * reach + r * width, k * reach + inside[r, 0]):
+                values[x] = cval
+            for x in range(k * reach + inside[r, 1], k * reach + (r + 1) * width):
+                values[x] = cval
+
+
+@_compiled()
+def _is_identity(affine: Any) -> bool:
+    return affine[0] == 1 and affine[1] == 0 and affine[2] == 0 and affine[3] == 0 and affine[4] == 1 and affine[5] == 0
+
+
+# --- whole images: values --------------------------------------------------------------------------------------
+
+
+@_compiled()
+def _extent(block: Any) -> tuple[Any, Any]:
+    """Smallest and largest value of a flat block."""
+    low, high = np.empty(_LANES, block.dtype), np.empty(_LANES, block.dtype)
+    low[:], high[:] = block[0], block[0]
+    whole = block.shape[0] - block.shape[0] % _LANES
+    for i in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            v = block[i + lane]
+            low[lane] = v if v < low[lane] else low[lane]
+            high[lane] = v if v > high[lane] else high[lane]
+    smallest, largest = low[0], high[0]
+    for lane in range(_LANES):
+        smallest, largest = min(smallest, low[lane]), max(largest, high[lane])
+    for i in range(whole, block.shape[0]):
+        smallest, largest = min(smallest, block[i]), max(largest, block[i])
+    return smallest, largest
+
+
+@_compiled()
+def _moments(block: Any, rescale: Any, with_spread: bool) -> tuple[float, float]:
+    """Mean and, if asked for, population standard deviation of `block * rescale`, in float64 over fixed lanes."""
+    lanes = np.zeros(_LANES)
+    size = block.shape[0]
+    whole = size - size % _LANES
+    for i in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            lanes[lane] += block[i + lane] * rescale
+    for i in range(whole, size):
+        lanes[0] += block[i] * rescale
+    mean = lanes.sum() / size
+    if not with_spread:
+        return mean, 0.0
+    lanes[:] = 0
+    for i in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            d = block[i + lane] * rescale - mean
+            lanes[lane] += d * d
+    for i in range(whole, size):
+        d = block[i] * rescale - mean
+        lanes[0] += d * d
+    return mean, math.sqrt(lanes.sum() / size)
+
+
+@_compiled()
+def _brighten(block: Any, factor: float, stride: int, channels: int, low: float, high: float) -> None:
+    """Scale the colour values (not an alpha channel) and clip them to [low, high]."""
+    kind = block.dtype.type
+    scale, bottom, top = kind(factor), kind(low), kind(high)
+    plane = block.shape[0] // channels
+    if channels != 4:
+        for i in range(block.shape[0]):
+            v = block[i] * scale
+            v = v if v > bottom else bottom
+            block[i] = v if v < top else top
+        return
+    for k in range(3):
+        base, step = (k, 4) if stride == 1 else (k * plane, 1)
+        for i in range(plane):
+            v = block[base + step * i] * scale
+            v = v if v > bottom else bottom
+            block[base + step * i] = v if v < top else top
+
+
+@_compiled()
+def _brighten_as_pillow(block: Any, factor: float, stride: int, channels: int) -> None:
+    """Keras's brightness: through uint8 and Pillow's blend with black, values outside 0...255 stretched and back."""
+    smallest, largest = _extent(block)
+    kind = block.dtype.type
+    stretched = smallest < 0 or largest > 255
+    span = largest - smallest
+    alpha = np.float32(factor)
+    plane = block.shape[0] // channels
+    for k in range(channels):
+        keep = channels == 4 and k == 3  # Pillow leaves an alpha channel as it is
+        base, step = (k, channels) if stride == 1 else (k * plane, 1)
+        for i in range(plane):
+            v = block[base + step * i]
+            if stretched:
+                v = v - smallest
+                if span != 0:
+                    v = v / span
+                v = v * kind(255)
+            byte = np.float32(np.int32(v))
+            if not keep:
+                byte = byte * alpha
+                byte = byte if byte > 0 else np.float32(0)
+                byte = np.float32(np.int32(byte)) if byte < 255 else np.float32(255)
+            v = kind(byte)
+            block[base + step * i] = v / kind(255) * span + smallest if stretched else v
+
+
+@_compiled()
+def _colour(
+    block: Any, stride: int, channels: int, shift: float, brightness: float, as_pillow: bool, low: float, high: float
+) -> None:
+    """Channel shift, clipped to the image's own extent, then brightness; NaN means none."""
+    if not math.isnan(shift):
+        smallest, largest = _extent(block)
+        by = block.dtype.type(shift)
+        for i in range(block.shape[0]):
+            v = block[i] + by
+            v = v if v > smallest else smallest
+            block[i] = v if v < largest else largest
+    if not math.isnan(brightness):
+        if as_pillow:
+            _brighten_as_pillow(block, brightness, stride, channels)
+        else:
+            _brighten(block, brightness, stride, channels, low, high)
+
+
+@_compiled()
+def standardize_block(
+    block: Any,
+    stride: int,
+    channels: int,
+    rescale: Any,
+    sample_centre: bool,
+    sample_scale: bool,
+    centre: Any,
+    gain: Any,
+) -> None:
+    """Standardize one image in place: `(v * rescale - mean) / (std + 1e-6)`, then `(v - centre) * gain` by channel.
+
+    Args:
+        block: float, flat, one image.
+        stride: elements between a pixel's channels (1: channels last).
+        sample_centre, sample_scale: subtract the image's own mean, divide by its own standard deviation + 1e-6.
+        centre, gain: float, `(channels,)`.
+    """
+    kind = block.dtype.type
+    mean, unit = 0.0, 1.0
+    if sample_centre or sample_scale:
+        mean, spread = _moments(block, rescale, sample_scale)
+        mean = mean if sample_centre else 0.0
+        unit = 1 / (spread + 1e-6) if sample_scale else 1.0
+    factor, offset, own_gain = kind(rescale), kind(mean), kind(unit)
+    for i in range(block.shape[0]):
+        block[i] = (block[i] * factor - offset) * own_gain
+    plane = block.shape[0] // channels
+    for k in range(channels):
+        if centre[k] != 0 or gain[k] != 1:
+            base, step = (k, channels) if stride == 1 else (k * plane, 1)
+            for i in range(plane):
+                block[base + step * i] = (block[base + step * i] - centre[k]) * gain[k]
+
+
+@_compiled()
+def standardize_many(
+    out: Any,
+    images: int,
+    stride: int,
+    channels: int,
+    rescale: Any,
+    sample_centre: bool,
+    sample_scale: bool,
+    centre: Any,
+    gain: Any,
+) -> None:
+    """`standardize_block` on `images` images that lie one behind the other in the flat `out`."""
+    size = out.shape[0] // images
+    for k in range(images):
+        standardize_block(
+            out[k * size : (k + 1) * size], stride, channels, rescale, sample_centre, sample_scale, centre, gain
+        )
+
+
+# --- whole images: the two entries -------------------------------------------------------------------------------
+
+
+@_compiled()
+def render_packed(
+    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int, cval: float,
+    as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
+    out: Any, out_strides: Any,
+) -> None:  # fmt: skip
+    """Resize, warp, colour and standardize uint8 images of one to four channels; one call, one lock hand-over.
+
+    Args:
+        images: uint8, flat; `strides` int64 `(4,)`, elements per sample, row, column, channel.
+        which: int64, `(samples,)`, the samples to render.
+        rows, columns: int64, `(height,)`, `(width,)`, the input row and column behind each output one (the resize).
+        affines: float64, `(samples, 8)`, see `affine_rows`.
+        transforms: float64, `(samples, 10)`; its last two columns are channel shift and brightness, NaN for none.
+        order: 0 or 1. mode: index into `FILL_MODES`. cval: the value outside for the constant modes.
+        as_pillow: Keras's brightness; else values are clipped to [low, high].
+        rescale ... gain: see `standardize_block`.
+        out: float32 or float64, flat; `out_strides` int64 `(4,)`.
+    """
+    height, width, channels = rows.shape[0], columns.shape[0], centre.shape[0]
+    stride, size = width + 3, (height + 3) * (width + 3)
+    strip = max(1, _STRIP_PX // width)
+    reach = strip * width
+    index = np.empty(reach, np.int32)
+    at_row, at_column, inside = np.empty(reach), np.empty(reach), np.empty((strip, 2), np.int64)
+    f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
+    values = np.empty(channels * reach, out.dtype)
+    plane = np.empty(size, np.uint32)
+    n00, n01 = np.empty(reach, np.uint32), np.empty(reach, np.uint32)
+    n10, n11 = np.empty(reach, np.uint32), np.empty(reach, np.uint32)
+    outside = np.uint32(0)
+    for k in range(channels):
+        outside |= np.uint32(min(max(cval, 0.0), 255.0)) << np.uint32(8 * k)
+    none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
+    for k in range(which.shape[0]):
+        origin, affine = which[k] * strides[0], affines[k]
+        late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
+        copied = _is_identity(affine)
+        if not copied:
+            _pack(images, origin, strides, rows, columns, channels, plane)
+            _border(plane, 0, height, width, mode, outside)
+        for top in range(0, height, strip):
+            bottom = min(top + strip, height)
+            pixels = (bottom - top) * width
+            if copied:
+                _strip_copied(top, bottom, images, origin, strides, rows, columns, affine, channels, values, reach)
+            else:
+                _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
+                _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
+                _strip_from_packed(
+                    pixels, plane, stride, order, index, f_row, f_column, n00, n01, n10, n11, channels, values, reach
+                )
+                if mode == _CONSTANT:
+                    _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
+            start = k * out_strides[0] + top * out_strides[1]
+            if late:
+                _write_strip(pixels, values, reach, out.dtype.type(1), none, one, out, start, out_strides)
+            else:
+                _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+        if late:
+            block = out[k * out_strides[0] : (k + 1) * out_strides[0]]
+            _colour(block, out_strides[3], channels, transforms[k, 8], transforms[k, 9], as_pillow, low, high)
+            standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)
+
+
+@_compiled()
+def render_planes(
+    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int, cval: float,
+    as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
+    out: Any, out_strides: Any,
+) -> None:  # fmt: skip
+    """`render_packed` for images of any real type and any number of channels."""
+    height, width, channels = rows.shape[0], columns.shape[0], centre.shape[0]
+    stride, size = width + 3, (height + 3) * (width + 3)
+    strip = max(1, _STRIP_PX // width)
+    reach = strip * width
+    index = np.empty(reach, np.int32)
+    at_row, at_column, inside = np.empty(reach), np.empty(reach), np.empty((strip, 2), np.int64)
+    f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
+    values = np.empty(channels * reach, out.dtype)
+    planes = np.empty(channels * size, out.dtype)
+    n00, n01 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
+    n10, n11 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
+    none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
+    for k in range(which.shape[0]):
+        origin, affine = which[k] * strides[0], affines[k]
+        late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
+        copied = _is_identity(affine)
+        if not copied:
+            for channel in range(channels):
+                at = channel * size
+                _spread(images, origin + channel * strides[3], strides, rows, columns, planes, at)
+                _border(planes, at, height, width, mode, out.dtype.type(cval))
+        for top in range(0, height, strip):
+            bottom = min(top + strip, height)
+            pixels = (bottom - top) * width
+            if copied:
+                _strip_copied(top, bottom, images, origin, strides, rows, columns, affine, channels, values, reach)
+            else:
+                _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
+                _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
+                _strip_from_planes(
+                    pixels,
+                    planes,
+                    stride,
+                    size,
+                    order,
+                    index,
+                    f_row,
+                    f_column,
+                    n00,
+                    n01,
+                    n10,
+                    n11,
+                    channels,
+                    values,
+                    reach,
+                )
+                if mode == _CONSTANT:
+                    _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
+            start = k * out_strides[0] + top * out_strides[1]
+            if late:
+                _write_strip(pixels, values, reach, out.dtype.type(1), none, one, out, start, out_strides)
+            else:
+                _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+        if late:
+            block = out[k * out_strides[0] : (k + 1) * out_strides[0]]
+            _colour(block, out_strides[3], channels, transforms[k, 8], transforms[k, 9], as_pillow, low, high)
+            standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)

@@ -1,0 +1,1 @@
+"""The face: Keras's names, Keras's habits."""

@@ -1,0 +1,61 @@
+"""The feeding keywords, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from penstock.feed._cpus import usable_cpus
+
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """How a flow makes its batches.
+
+    Attributes:
+        workers: threads that make batches; 0 for the caller's thread.
+        max_queue_size: batches ready ahead.
+        max_queue_bytes: bound on their memory; None for none.
+    """
+
+    workers: int
+    max_queue_size: int = 10
+    max_queue_bytes: int | None = None
+
+    @classmethod
+    def parse(cls, workers: Any, max_queue_size: Any, max_queue_bytes: Any) -> Feeding:
+        """Check the keywords as the user gave them."""
+        return cls(parse_workers(workers), parse_queue_size(max_queue_size), parse_bytes(max_queue_bytes))
+
+
+def parse_workers(workers: Any) -> int:
+    """ "auto" is the usable CPUs: affinity and container quota count."""
+    if workers == "auto":
+        return usable_cpus()
+    if not isinstance(workers, Integral) or isinstance(workers, bool) or workers < 0:
+        raise ValueError(f'`workers` should be "auto" or an integer from 0 on. Received: {workers!r}')
+    return int(workers)
+
+
+def parse_queue_size(max_queue_size: Any) -> int:
+    """Batches, at least 1."""
+    if not isinstance(max_queue_size, Integral) or isinstance(max_queue_size, bool) or max_queue_size < 1:
+        raise ValueError(f"`max_queue_size` should be an integer from 1 on. Received: {max_queue_size!r}")
+    return int(max_queue_size)
+
+
+def parse_bytes(size: Any) -> int | None:
+    """Bytes from an integer or a text such as "2GB" or "512 MiB"."""
+    if size is None:
+        return None
+    if isinstance(size, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?\s*", size.upper())):
+        unit = found[2] or ""
+        return int(float(found[1]) * _UNITS["" if unit == "B" else unit])
+    if isinstance(size, Integral) and not isinstance(size, bool) and size > 0:
+        return int(size)
+    raise ValueError(f'`max_queue_bytes` should be a positive integer or a text like "2GB". Received: {size!r}')

@@ -1,0 +1,333 @@
+"""A flow: an endless stream of batches that Keras takes for a dataset."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from penstock._errors import FlowClosed
+from penstock._types import Array, Executor, Indices, Step
+from penstock.batches._images import ImageBatches
+from penstock.feed._feeder import Feeder
+from penstock.feed._plan import Plan
+from penstock.feed._stats import FeedStats
+from penstock.feed.executors._serial import SerialExecutor
+from penstock.feed.executors._threads import ThreadExecutor
+from penstock.image._draw import Domain, permutation
+from penstock.keras._asker import Asker, find_asker, is_keras_asking
+from penstock.keras._feeding import Feeding, parse_bytes, parse_queue_size, parse_workers
+from penstock.keras._notice import notice
+
+
+class Flow(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of images, endless in a loop, `len(flow)` an epoch.
+
+    Made by `ImageDataGenerator.flow` and `flow_from_directory`. Workers start with the first batch and live until
+    `close()`, garbage collection or the interpreter's end.
+
+    - `for x, y in flow`, `next(flow)`, `flow.next()`: the stream, made ahead, epoch after epoch.
+    - `flow[i]`: batch i of the current epoch; asking twice gives the same twice and moves nothing.
+    - `model.fit(flow)` takes the stream's next batches; `evaluate` and `predict` read by address.
+
+    The caller owns what it gets: arrays are writeable and nobody writes to them again.
+
+    Args:
+        n: samples in an epoch.
+        batch_size: samples in a batch.
+        shuffle: a new order of samples every epoch.
+        seed: 0 to 2**64 - 1.
+        feeding: workers and queue.
+
+    Example:
+        >>> import numpy as np
+        >>> from penstock import ImageDataGenerator
+        >>> flow = ImageDataGenerator(rotation_range=20).flow(np.zeros((8, 32, 32, 3), "uint8"), batch_size=4, seed=1)
+        >>> next(flow).shape
+        (4, 32, 32, 3)
+        >>> flow.close()
+    """
+
+    def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int, feeding: Feeding) -> None:
+        super().__init__()
+        self.n = n
+        self.seed = seed
+        self.lock = threading.RLock()
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._feeding = feeding
+        self._position = 0
+        self._last_addresses = (-2, -2)
+        self._shuffles_batches = False
+        self._feeder: Feeder | None = None
+        self._closed = False
+
+    # --- what a kind of flow says about itself ---
+
+    def _make_batches(self) -> ImageBatches:
+        """The maker of this flow's batches, with the generator's settings as they are now."""
+        raise NotImplementedError
+
+    def _packed(self, arrays: list[Array]) -> Any:
+        """The arrays of a batch in the structure that Keras's iterators yield."""
+        raise NotImplementedError
+
+    # --- the stream ---
+
+    def __len__(self) -> int:
+        return -(-self.n // self._batch_size)
+
+    def __iter__(self) -> Flow:
+        return self
+
+    def __next__(self) -> Any:
+        return self._take(shuffle_batches=self._shuffles_batches)
+
+    def next(self) -> Any:
+        """The stream's next batch, as `next(flow)`."""
+        return self.__next__()
+
+    def __getitem__(self, idx: int) -> Any:
+        if not -len(self) <= idx < len(self):
+            raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
+        idx = int(idx) % len(self)
+        asker = find_asker(sys._getframe(1))
+        if asker in (Asker.TRAINING, Asker.SHUFFLED_TRAINING):
+            return self._take(shuffle_batches=asker is Asker.SHUFFLED_TRAINING and not self._shuffle)
+        with self.lock:
+            epoch_start = self._position - self._position % len(self)
+            return self._finished(*self._addressed(epoch_start, idx, asker))
+
+    def endless(self) -> keras.utils.PyDataset:
+        """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
+        return _Endless(self)
+
+    def reset(self) -> None:
+        """On to the next epoch's start; at an epoch's start already, nothing."""
+        with self.lock:
+            self._position = -(-self._position // len(self)) * len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Nothing: the stream's position says which epoch it is, and Keras calls this once more than there are any."""
+
+    def on_epoch_end(self) -> None:
+        """Nothing, as `on_epoch_begin`."""
+
+    def close(self) -> None:
+        """End the workers and free the memory; may be called twice. Batches already delivered stay valid."""
+        with self.lock:
+            self._closed = True
+            if self._feeder is not None:
+                self._feeder.close()
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # --- what one can read off it ---
+
+    @property
+    def stats(self) -> FeedStats:
+        """What feeding has cost so far."""
+        return FeedStats() if self._feeder is None else self._feeder.stats
+
+    @property
+    def peak_bytes(self) -> int:
+        """The promised bound, in bytes, of the memory of batches made and not yet delivered."""
+        return self._opened().peak_bytes
+
+    @property
+    def batch_index(self) -> int:
+        """Number of the next batch within its epoch."""
+        return self._position % len(self)
+
+    @property
+    def total_batches_seen(self) -> int:
+        """Batches that the stream has delivered."""
+        return self._position
+
+    @property
+    def index_array(self) -> Indices | None:
+        """The current epoch's samples in order; None before the first batch."""
+        if self._feeder is None:
+            return None
+        return self._feeder.plan.order(max(0, self._position - 1) // len(self))
+
+    @property
+    def index_generator(self) -> Iterator[Indices]:
+        """The sample numbers of the stream's next batches; taking them moves the stream on."""
+        while True:
+            with self.lock:
+                step = self._opened().plan.step(self._position)
+                self._position += 1
+            yield step.indices
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch; setting it goes on at the next epoch's start."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, batch_size: int) -> None:
+        with self.lock:
+            self.reset()
+            epoch = self._position // len(self)
+            self._batch_size = batch_size
+            self._position = epoch * len(self)
+            self._reopen()
+
+    @property
+    def shuffle(self) -> bool:
+        """A new order every epoch; setting it goes on at the next epoch's start."""
+        return self._shuffle
+
+    @shuffle.setter
+    def shuffle(self, shuffle: bool) -> None:
+        with self.lock:
+            self.reset()
+            self._shuffle = shuffle
+            self._reopen()
+
+    # Keras must see one worker and no processes, or it would start an enqueuer of its own, which loses 0.1 s an epoch
+    # and shows samples twice where `steps_per_epoch` is below `len`.
+
+    @property
+    def workers(self) -> int:
+        """Threads that make batches; setting it changes nothing about the batches."""
+        return 1 if is_keras_asking(sys._getframe(1)) else self._feeding.workers
+
+    @workers.setter
+    def workers(self, workers: int | str) -> None:
+        self._refeed(Feeding(parse_workers(workers), self._feeding.max_queue_size, self._feeding.max_queue_bytes))
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """False: batches are made by threads, in compiled code that runs beside Python."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, use_multiprocessing: bool) -> None:
+        if use_multiprocessing:
+            notice("penstock: use_multiprocessing=True has no effect; batches are made by threads in compiled code.")
+
+    @property
+    def max_queue_size(self) -> int:
+        """Batches ready ahead."""
+        return self._feeding.max_queue_size
+
+    @max_queue_size.setter
+    def max_queue_size(self, size: int) -> None:
+        self._refeed(Feeding(self._feeding.workers, parse_queue_size(size), self._feeding.max_queue_bytes))
+
+    @property
+    def max_queue_bytes(self) -> int | None:
+        """Bound on the memory of batches ready ahead; None for none."""
+        return self._feeding.max_queue_bytes
+
+    @max_queue_bytes.setter
+    def max_queue_bytes(self, size: int | str | None) -> None:
+        self._refeed(Feeding(self._feeding.workers, self._feeding.max_queue_size, parse_bytes(size)))
+
+    # --- inside ---
+
+    def _take(self, *, shuffle_batches: bool) -> Any:
+        """The stream's next batch; two threads that ask get one each."""
+        with self.lock:
+            if shuffle_batches != self._shuffles_batches:
+                self._shuffles_batches = shuffle_batches
+                self._reopen()
+            taken = self._opened().get(self._position)
+            self._position += 1
+        return self._finished(*taken)
+
+    def _addressed(self, epoch_start: int, idx: int, asker: Asker) -> tuple[Step, list[Array]]:
+        feeder = self._opened()
+        position = epoch_start + idx
+        # TensorFlow looks at two batches before it begins, so two in a row say nothing.
+        in_order = asker is Asker.READING or self._last_addresses == (idx - 2, idx - 1)
+        if asker is not Asker.PEEK:
+            self._last_addresses = (self._last_addresses[1], idx)
+            if feeder.is_next(position):
+                return feeder.get(position, epoch_start + len(self))
+            if in_order:
+                feeder.look_ahead(position + 1, epoch_start + len(self))
+        return feeder.make(position)
+
+    def _opened(self) -> Feeder:
+        with self.lock:
+            if self._closed:
+                raise FlowClosed("this flow is closed; make a new one to go on")
+            if self._feeder is None:
+                batches = self._make_batches()
+                self._maker = batches
+                self._feeder = Feeder(
+                    Plan(self.n, self._batch_size, batches.randomness.order, self._batch_order()),
+                    batches,
+                    self._executor(),
+                    max_queue_size=self._feeding.max_queue_size,
+                    max_queue_bytes=self._feeding.max_queue_bytes,
+                )
+            return self._feeder
+
+    def _batch_order(self) -> Any:
+        if not self._shuffles_batches:
+            return None
+        length, seed = len(self), self.seed
+        return lambda epoch: permutation(length, seed, epoch, stream=1)
+
+    def _executor(self) -> Executor:
+        return ThreadExecutor(self._feeding.workers) if self._feeding.workers else SerialExecutor()
+
+    def _reopen(self) -> None:
+        if self._feeder is not None:
+            self._feeder.close()
+            self._feeder = None
+
+    def _refeed(self, feeding: Feeding) -> None:
+        with self.lock:
+            self._feeding = feeding
+            if self._feeder is not None and not self._closed:
+                self._feeder.resize(
+                    self._executor(), max_queue_size=feeding.max_queue_size, max_queue_bytes=feeding.max_queue_bytes
+                )
+
+    def _finished(self, step: Step, arrays: list[Array]) -> Any:
+        complete = self._maker.assemble(step, arrays)
+        self._save(step, complete[0])
+        return self._packed(complete)
+
+    def _save(self, step: Step, images: Array) -> None:
+        """Write a delivered batch's images to `save_to_dir`, if the user asked for that."""
+        folder = getattr(self, "save_to_dir", None)
+        if not folder:
+            return
+        for image, index in zip(images, step.indices, strict=True):
+            picture = keras.utils.array_to_img(image, self.data_format, scale=True)
+            words = np.random.Philox(key=[self.seed, Domain.file_names], counter=[0, int(index), step.epoch, 0])
+            mark = int(words.random_raw()) % 10**7
+            picture.save(os.path.join(folder, f"{self.save_prefix}_{index}_{mark}.{self.save_format}"))
+
+
+class _Endless(keras.utils.PyDataset):  # type: ignore[misc]
+    """A flow's stream without an end."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self._flow = flow
+
+    @property
+    def num_batches(self) -> None:
+        """None: there is no end."""
+        return None
+
+    def __getitem__(self, idx: int) -> Any:
+        if find_asker(sys._getframe(1)) is Asker.PEEK:
+            return self._flow[self._flow.batch_index]
+        return next(self._flow)

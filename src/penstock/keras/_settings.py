@@ -1,0 +1,99 @@
+"""From the user's arguments to what the inner rooms work with."""
+
+from __future__ import annotations
+
+import os
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from penstock.batches._columns import BatchColumn
+from penstock.batches._images import ImageBatches
+from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
+from penstock.image._augment import Augmentation
+from penstock.image._decode import Loading
+from penstock.image._render import Rendering
+from penstock.keras._notice import notice
+from penstock.sources._arrays import ArraySource
+from penstock.sources._files import FileSource
+
+if TYPE_CHECKING:
+    from penstock.keras._flow import Flow
+
+
+def choose_seed(seed: Any, semantics: str) -> int:
+    """The seed in use: the user's, or one drawn from NumPy's global generator.
+
+    Drawn there, so that `keras.utils.set_random_seed` makes everything reproducible.
+    """
+    limit = 2**32 if semantics == "keras" else 2**64
+    if seed is None:
+        return int(np.random.randint(2**31 - 1))
+    if not isinstance(seed, Integral) or not 0 <= seed < limit:
+        raise ValueError(f"`seed` should be None or an integer from 0 to {limit - 1}. Received: {seed!r}")
+    return int(seed)
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """A positive integer."""
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"`batch_size` should be a positive integer. Received: {batch_size!r}")
+
+
+def check_save_to_dir(save_to_dir: Any) -> None:
+    """None, or a folder that is there."""
+    if save_to_dir and not os.path.isdir(save_to_dir):
+        raise ValueError(f"`save_to_dir` should be a folder that exists. Received: {save_to_dir!r}")
+
+
+def image_batches(
+    flow: Flow,
+    source: ArraySource | FileSource,
+    image_shape: tuple[int, ...],
+    columns: tuple[BatchColumn, ...],
+    value_range: tuple[float, float],
+    loading: Loading | None = None,
+) -> ImageBatches:
+    """The maker of a flow's batches, with its generator's settings as they are now."""
+    generator: Any = flow.image_data_generator
+    dtype = np.dtype(flow.dtype)
+    as_keras = generator.semantics == "keras"
+    augmentation = generator.augmentation
+    if flow.subset == "validation" and not as_keras and augmentation != augmentation.without_randomness():
+        notice('penstock: subset="validation" is not augmented (semantics="keras" would augment it).')
+        augmentation = augmentation.without_randomness()
+    channels_first = flow.data_format == "channels_first"
+    channels = image_shape[0 if channels_first else 2]
+    if as_keras and augmentation.brightness is not None and channels not in (1, 3, 4):
+        raise ValueError(
+            f"Keras's brightness goes through Pillow, which knows images of 1, 3 or 4 channels. Received: {channels}. "
+            'Use semantics="corrected".'
+        )
+    rendering = Rendering(
+        augmentation,
+        generator.standardization(),
+        generator.preprocessing_function,
+        channels_first,
+        as_keras,
+        value_range,
+        rounds_to=dtype if dtype.kind in "iu" and loading is None else None,
+    )
+    return ImageBatches(
+        source,
+        (int(image_shape[0]), int(image_shape[1]), int(image_shape[2])),
+        dtype,
+        flow.batch_size,
+        rendering,
+        _randomness(flow, augmentation, as_keras),
+        columns,
+        loading,
+        np.dtype(keras.config.floatx()) if keras.config.floatx() == "float64" else np.dtype(np.float32),
+    )
+
+
+def _randomness(flow: Flow, augmentation: Augmentation, as_keras: bool) -> Randomness:
+    if as_keras:
+        return KerasRandomness(augmentation, flow.seed, flow.n, flow.shuffle, len(flow))
+    return CounterRandomness(augmentation, flow.seed, flow.n, flow.shuffle)

@@ -1,0 +1,1 @@
+"""Sample number i: random access, no state, picklable."""

@@ -1,0 +1,172 @@
+"""Images in files, and the folders that name their classes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock._errors import ImageError
+from penstock._types import Array
+
+# O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Images in files.
+
+    Attributes:
+        paths: one per sample.
+    """
+
+    paths: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> bytes:
+        """The bytes of sample `index`.
+
+        Raises:
+            ImageError: the file is gone, or cannot be read; it names the path.
+        """
+        path = self.paths[index]
+        try:
+            # Three system calls; `open()` makes seven, and each gives up the interpreter lock.
+            descriptor = os.open(path, _OPEN_FLAGS)
+            try:
+                return _read_all(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise ImageError(
+                f"{path!r} cannot be read: {error.strerror or error}. It was there when the folder was listed; "
+                "put it back or make a new flow.",
+                index=index,
+                path=path,
+            ) from error
+
+
+def _read_all(descriptor: int, chunk_bytes: int = 1 << 20) -> bytes:
+    """All bytes of a file; one call reads files under a megabyte, a second one sees their end."""
+    first = os.read(descriptor, chunk_bytes)
+    if len(first) < chunk_bytes:
+        return first
+    chunks = [first]
+    while chunk := os.read(descriptor, chunk_bytes):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """What a folder of class folders holds.
+
+    Attributes:
+        directory: as the user gave it.
+        class_indices: class name to number.
+        filenames: relative to `directory`, by class, then by folder and name.
+        classes: int32, `(samples,)`.
+    """
+
+    directory: str
+    class_indices: dict[str, int]
+    filenames: tuple[str, ...]
+    classes: Array
+
+    @property
+    def filepaths(self) -> list[str]:
+        """`filenames` under `directory`."""
+        return [os.path.join(self.directory, name) for name in self.filenames]
+
+
+def list_class_folders(
+    directory: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    split: tuple[float, float] | None = None,
+    follow_links: bool = False,
+    hidden: bool = False,
+) -> ClassFolders:
+    """List the images below a folder, each class in a folder of its own.
+
+    Args:
+        classes: names in the order of their numbers; None for all folders, sorted.
+        split: the part of each class to take, by rank, as two shares; None for all.
+        follow_links: walk into linked folders.
+        hidden: let folders whose names begin with a dot be classes, as Keras does.
+
+    Raises:
+        ValueError: there is no such folder, no class in it, or no image in any class.
+    """
+    directory = os.fspath(directory)
+    if not os.path.isdir(directory):
+        what = "is a file" if os.path.exists(directory) else "does not exist"
+        raise ValueError(f"`directory` should be a folder that holds one folder per class. {directory!r} {what}.")
+    names = list(classes) if classes else _class_names(directory, hidden)
+    if not names:
+        raise ValueError(
+            f"`directory` should hold one folder per class. {directory!r} holds no folder"
+            f"{'' if hidden else ' (hidden ones do not count)'}."
+        )
+    # Listing waits for the disk, and the more so on a network drive.
+    with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
+        listed = list(pool.map(lambda name: _class_files(directory, name, split, follow_links), names))
+    if not any(listed):
+        raise ValueError(
+            f"No images found in the {len(names)} class folders of {directory!r}"
+            f"{'' if split is None else f' between the shares {split[0]} and {split[1]} of each class'}. "
+            f"Looked for names that end in {', '.join(EXTENSIONS)}."
+        )
+    return ClassFolders(
+        directory,
+        {name: number for number, name in enumerate(names)},
+        tuple(filename for filenames in listed for filename in filenames),
+        np.repeat(np.arange(len(names), dtype=np.int32), [len(filenames) for filenames in listed]),
+    )
+
+
+def _class_names(directory: str, hidden: bool) -> list[str]:
+    return sorted(
+        name
+        for name in os.listdir(directory)
+        if os.path.isdir(os.path.join(directory, name)) and (hidden or not name.startswith("."))
+    )
+
+
+def _class_files(directory: str, name: str, split: tuple[float, float] | None, follow_links: bool) -> list[str]:
+    files = list(_image_files(os.path.join(directory, name), follow_links))
+    if split is not None:
+        files = files[int(split[0] * len(files)) : int(split[1] * len(files))]
+    return [os.path.relpath(path, directory) for path in files]
+
+
+def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
+    """Paths of images at any depth, sorted by folder, then by name."""
+    seen: set[tuple[int, int]] = set()
+    walk = []
+    for root, folders, names in os.walk(folder, followlinks=follow_links):
+        if follow_links:  # a link to a folder above would be walked for ever
+            state = os.stat(root)
+            if (state.st_dev, state.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((state.st_dev, state.st_ino))
+        walk.append((root, names))
+    for root, names in sorted(walk, key=lambda item: item[0]):
+        for name in sorted(names):
+            lower = name.lower()
+            if lower.endswith(".tiff"):
+                warnings.warn(
+                    'Using ".tiff" files with multiple bands will cause distortion. Please verify your output.',
+                    stacklevel=2,
+                )
+            if lower.endswith(EXTENSIONS):
+                yield os.path.join(root, name)
