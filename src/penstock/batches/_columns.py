@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -13,8 +13,13 @@ from penstock._types import Array, ArraySpec, Indices
 class BatchColumn(Protocol):
     """One array of a batch."""
 
-    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
-        """Shape and dtype for a batch of `rows`; None for Python objects, which no slot can hold."""
+    @property
+    def fits_slot(self) -> bool:
+        """False for Python objects, which shared memory cannot hold; they are picked when the batch is delivered."""
+        ...
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
+        """Shape and dtype for a batch of `rows`; `images` is what the batch's images look like."""
         ...
 
     def fill(self, indices: Indices, images: Array, out: Array) -> None:
@@ -28,10 +33,13 @@ class Values:
 
     array: Array
 
-    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+    @property
+    def fits_slot(self) -> bool:
+        """See `BatchColumn.fits_slot`."""
+        return not self.array.dtype.hasobject
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
         """See `BatchColumn.spec`."""
-        if self.array.dtype.hasobject:
-            return None
         return ArraySpec((rows, *self.array.shape[1:]), self.array.dtype)
 
     def fill(self, indices: Indices, images: Array, out: Array) -> None:
@@ -45,8 +53,9 @@ class ClassNumbers:
 
     classes: Array
     dtype: np.dtype[Any]
+    fits_slot: ClassVar[bool] = True
 
-    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows,), self.dtype)
 
@@ -62,8 +71,9 @@ class OneHot:
     classes: Array
     class_count: int
     dtype: np.dtype[Any]
+    fits_slot: ClassVar[bool] = True
 
-    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows, self.class_count), self.dtype)
 
@@ -77,7 +87,9 @@ class OneHot:
 class SameImages:
     """A copy of the images themselves, for autoencoders."""
 
-    def spec(self, rows: int, images: ArraySpec) -> ArraySpec | None:
+    fits_slot: ClassVar[bool] = True
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
         """See `BatchColumn.spec`."""
         return images
 

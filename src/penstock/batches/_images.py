@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from penstock._errors import BatchError, ImageError
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
-from penstock.batches._columns import BatchColumn, Values
+from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
 from penstock.image._decode import Loading, decode
 from penstock.image._render import FunctionFailed, Rendering, render
@@ -42,14 +43,13 @@ class ImageBatches:
     randomness: Randomness
     columns: tuple[BatchColumn, ...] = ()
     loading: Loading | None = None
-    float_dtype: np.dtype[Any] = np.dtype(np.float32)
+    float_dtype: np.dtype[Any] | type = np.float32
 
     @property
     def spec(self) -> BatchSpec:
         """See `BatchMaker.spec`."""
         images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
-        others = (column.spec(self.batch_size, images) for column in self.columns)
-        return BatchSpec((images, *(spec for spec in others if spec is not None)))
+        return BatchSpec((images, *(c.spec(self.batch_size, images) for c in self.columns if c.fits_slot)))
 
     def read(self, step: Step) -> Blobs:
         """See `BatchMaker.read`."""
@@ -59,32 +59,25 @@ class ImageBatches:
 
     def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
         """See `BatchMaker.fill`."""
-        images, others = out[0], iter(out[1:])
-        if blobs is None:
-            seconds = self._fill_from_arrays(step, images)
-        else:
-            seconds = self._fill_from_files(step, blobs, images)
-        for column in self._kept_in_slots():
-            column.fill(step.indices, images, next(others))
+        images = out[0]
+        fill_images = self._fill_from_arrays if blobs is None else partial(self._fill_from_files, blobs)
+        seconds = fill_images(step, images)
+        for column, array in zip((c for c in self.columns if c.fits_slot), out[1:], strict=True):
+            column.fill(step.indices, images, array)
         return FillReport(len(step.indices), seconds)
 
     def assemble(self, step: Step, arrays: Sequence[Array]) -> list[Array]:
         """All arrays of a batch in order: those from `fill`, and the Python objects that no slot can hold."""
-        rest = iter(arrays[1:])
-        images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
-        return [
-            arrays[0],
-            *(
-                column.array[step.indices]
-                if isinstance(column, Values) and column.spec(self.batch_size, images) is None
-                else next(rest)
-                for column in self.columns
-            ),
-        ]
-
-    def _kept_in_slots(self) -> Iterator[BatchColumn]:
-        images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
-        return (column for column in self.columns if column.spec(self.batch_size, images) is not None)
+        images, *others = arrays
+        complete = [images]
+        for column in self.columns:
+            if column.fits_slot:
+                complete.append(others.pop(0))
+            else:
+                objects = column.spec(len(step.indices), ArraySpec(images.shape, images.dtype))
+                complete.append(np.empty(objects.shape, objects.dtype))
+                column.fill(step.indices, images, complete[-1])
+        return complete
 
     def _fill_from_arrays(self, step: Step, out: Array) -> dict[str, float]:
         assert isinstance(self.source, ArraySource)
@@ -99,8 +92,9 @@ class ImageBatches:
             raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
         return {"transform": perf_counter() - began}
 
-    def _fill_from_files(self, step: Step, blobs: Sequence[bytes], out: Array) -> dict[str, float]:
-        assert isinstance(self.source, FileSource) and self.loading is not None
+    def _fill_from_files(self, blobs: Sequence[bytes], step: Step, out: Array) -> dict[str, float]:
+        assert isinstance(self.source, FileSource)
+        assert self.loading is not None
         seconds = {"decode": 0.0, "transform": 0.0}
         which = np.zeros(1, np.int64)
         began = perf_counter()

@@ -64,7 +64,8 @@ class KerasRandomness:
         """See `Randomness.order`."""
         if not self.shuffle:
             return np.arange(self.samples)
-        return self._random(epoch * self.steps_per_epoch).permutation(self.samples).astype(np.int64, copy=False)
+        order: Indices = self._random(epoch * self.steps_per_epoch).permutation(self.samples)
+        return order.astype(np.int64, copy=False)
 
     def transforms(self, step: Step, height: int, width: int) -> Transforms:
         """See `Randomness.transforms`."""

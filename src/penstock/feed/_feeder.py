@@ -71,7 +71,8 @@ class Feeder:
         self._stats = FeedStats()
         self._overflows_before = 0
         self._pool = SlotPool(maker.spec, 0)
-        self.resize(executor, max_queue_size=max_queue_size, max_queue_bytes=max_queue_bytes)
+        self._executor = executor
+        self._begin(max_queue_size, max_queue_bytes)
 
     @property
     def depth(self) -> int:
@@ -96,18 +97,10 @@ class Feeder:
     def resize(self, executor: Executor, *, max_queue_size: int, max_queue_bytes: int | None = None) -> None:
         """Go on with another executor or another bound; the stream does not change."""
         with self._lock:
-            if not self._closed and hasattr(self, "_executor"):
-                self._executor.close()
+            self._drop()
+            self._executor.close()
             self._executor = executor
-            spec = self._maker.spec
-            depth = max(max_queue_size, executor.workers) if executor.workers else 1
-            if max_queue_bytes is not None:
-                depth = max(1, min(depth, max_queue_bytes // max(1, self._pool.slot_bytes)))
-            self._depth = depth
-            self._drop(self._queue)
-            self._overflows_before += self._pool.overflows
-            self._pool = SlotPool(spec, depth + _KEPT_BY_CALLER)
-            executor.start(self._maker)
+            self._begin(max_queue_size, max_queue_bytes)
 
     def get(self, position: int, end: int | None = None) -> tuple[Step, list[Array]]:
         """The batch at `position` of the stream; those that follow it are made ahead.
@@ -124,7 +117,7 @@ class Feeder:
             if self._closed:
                 raise FlowClosed("this flow is closed; make a new one to go on")
             if self._queue and self._queue[0].position != position:
-                self._drop(self._queue)
+                self._drop()
             self._refill(position, end, must=True)
             entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
             began = perf_counter()
@@ -145,7 +138,7 @@ class Feeder:
         """Begin to make the batches from `position` to before `end`."""
         with self._lock:
             if self._queue and self._queue[0].position != position:
-                self._drop(self._queue)
+                self._drop()
             if self._executor.workers and not self._closed:
                 self._refill(position, end, must=False)
 
@@ -163,8 +156,17 @@ class Feeder:
         """End the workers and free the slots; may be called twice."""
         with self._lock:
             self._closed = True
-            self._drop(self._queue)
+            self._drop()
             self._executor.close()
+
+    def _begin(self, max_queue_size: int, max_queue_bytes: int | None) -> None:
+        depth = max(max_queue_size, self._executor.workers) if self._executor.workers else 1
+        if max_queue_bytes is not None:
+            depth = max(1, min(depth, max_queue_bytes // max(1, self._pool.slot_bytes)))
+        self._depth = depth
+        self._overflows_before += self._pool.overflows
+        self._pool = SlotPool(self._maker.spec, depth + _KEPT_BY_CALLER)
+        self._executor.start(self._maker)
 
     def _refill(self, position: int, end: int | None, *, must: bool) -> None:
         following = self._queue[-1].position + 1 if self._queue else position
@@ -193,11 +195,11 @@ class Feeder:
             entry.future = None
             raise
 
-    def _drop(self, queue: deque[_Entry]) -> None:
+    def _drop(self) -> None:
         """Forget batches; one that a worker is at keeps its slot until the worker is done."""
-        dropped = len(queue)
-        while queue:
-            future = queue.pop().future
+        dropped = len(self._queue)
+        while self._queue:
+            future = self._queue.pop().future
             if future is not None:
                 future.cancel()
         if dropped and not self._closed:

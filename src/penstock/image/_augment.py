@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class ShiftRange:
         is_fraction = bool(np.max(array) < 1)
         if array.ndim == 1:
             return cls(tuple(array.tolist()), 0.0, is_fraction)
-        if isinstance(value, Integral) and value > 0:
+        if isinstance(value, int | np.integer) and value > 0:
             return cls(tuple(range(int(value))), 0.0, is_fraction)
         return cls((), float(value), is_fraction)
 

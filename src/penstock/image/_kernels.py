@@ -101,7 +101,7 @@ def philox_words(seed: Any, domain: Any, epoch: Any, index: Any, out: Any) -> No
 
 
 @_compiled(nogil=False)
-def _uniform(word: Any, low: float, high: float) -> float:
+def _uniform(word: Any, low: Any, high: Any) -> Any:
     """A random word as a float64 in [low, high), from its upper 53 bits as NumPy's `Generator.random` does."""
     return low + (high - low) * ((word >> np.uint64(11)) * (1.0 / 9007199254740992.0))
 
@@ -183,7 +183,7 @@ def affine_rows(transforms: Any, height: int, width: int, keras_centre: bool, ou
 
 
 @_compiled()
-def _fold(at: float, length: int, mode: int) -> float:
+def _fold(at: Any, length: int, mode: int) -> Any:
     """A coordinate beyond the image, brought back as SciPy's `map_coordinate` does."""
     if mode == _GRID_CONSTANT:
         at = at if at > -1.0 else -1.0
@@ -525,7 +525,7 @@ def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int
 
 
 @_compiled()
-def _is_identity(affine: Any) -> bool:
+def _is_identity(affine: Any) -> Any:
     return affine[0] == 1 and affine[1] == 0 and affine[2] == 0 and affine[3] == 0 and affine[4] == 1 and affine[5] == 0
 
 
@@ -704,9 +704,9 @@ def standardize_many(
 
 @_compiled()
 def render_packed(
-    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int, cval: float,
-    as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
-    out: Any, out_strides: Any,
+    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int,
+    mode: int, cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
+    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
     """Resize, warp, colour and standardize uint8 images of one to four channels; one call, one lock hand-over.
 
@@ -769,9 +769,9 @@ def render_packed(
 
 @_compiled()
 def render_planes(
-    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int, cval: float,
-    as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
-    out: Any, out_strides: Any,
+    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int,
+    mode: int, cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
+    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
     """`render_packed` for images of any real type and any number of channels."""
     height, width, channels = rows.shape[0], columns.shape[0], centre.shape[0]

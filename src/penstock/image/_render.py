@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,8 @@ class Rendering:
         rounds_to: the integer dtype whose values a warp yields, where Keras computes in one; else None.
     """
 
-    augmentation: Augmentation = Augmentation()
-    standardization: Standardization = Standardization()
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    standardization: Standardization = field(default_factory=Standardization)
     function: Callable[[Array], Any] | None = None
     channels_first: bool = False
     as_keras: bool = False

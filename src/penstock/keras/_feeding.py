@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from penstock.feed._cpus import usable_cpus
 
@@ -34,17 +35,17 @@ class Feeding:
 
 
 def parse_workers(workers: Any) -> int:
-    """ "auto" is the usable CPUs: affinity and container quota count."""
+    """Threads; "auto" is the usable CPUs: affinity and container quota count."""
     if workers == "auto":
         return usable_cpus()
-    if not isinstance(workers, Integral) or isinstance(workers, bool) or workers < 0:
+    if not isinstance(workers, int | np.integer) or isinstance(workers, bool) or workers < 0:
         raise ValueError(f'`workers` should be "auto" or an integer from 0 on. Received: {workers!r}')
     return int(workers)
 
 
 def parse_queue_size(max_queue_size: Any) -> int:
     """Batches, at least 1."""
-    if not isinstance(max_queue_size, Integral) or isinstance(max_queue_size, bool) or max_queue_size < 1:
+    if not isinstance(max_queue_size, int | np.integer) or isinstance(max_queue_size, bool) or max_queue_size < 1:
         raise ValueError(f"`max_queue_size` should be an integer from 1 on. Received: {max_queue_size!r}")
     return int(max_queue_size)
 
@@ -56,6 +57,6 @@ def parse_bytes(size: Any) -> int | None:
     if isinstance(size, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?\s*", size.upper())):
         unit = found[2] or ""
         return int(float(found[1]) * _UNITS["" if unit == "B" else unit])
-    if isinstance(size, Integral) and not isinstance(size, bool) and size > 0:
+    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
         return int(size)
     raise ValueError(f'`max_queue_bytes` should be a positive integer or a text like "2GB". Received: {size!r}')

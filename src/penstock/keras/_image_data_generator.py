@@ -60,7 +60,7 @@ class ImageDataGenerator:
         >>> import numpy as np
         >>> from penstock import ImageDataGenerator
         >>> x, y = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64)
-        >>> generator = ImageDataGenerator(rotation_range=45, width_shift_range=0.1, horizontal_flip=True, rescale=1 / 255)
+        >>> generator = ImageDataGenerator(rotation_range=45, width_shift_range=0.1, rescale=1 / 255)
         >>> with generator.flow(x, y, batch_size=16, seed=0, workers=2) as flow:
         ...     images, labels = next(flow)
         >>> images.shape, images.dtype, labels.shape
@@ -322,9 +322,10 @@ class ImageDataGenerator:
         channels = images.shape[self.channel_axis]
         if channels not in (1, 3, 4):
             warnings.warn(
-                f'Expected input to be images (as Numpy array) following the data format convention "{self.data_format}'
-                f'" (channels on axis {self.channel_axis}), i.e. expected either 1, 3 or 4 channels on axis '
-                f"{self.channel_axis}. However, it was passed an array with shape {images.shape} ({channels} channels).",
+                "Expected input to be images (as Numpy array) following the data format convention "
+                f'"{self.data_format}" (channels on axis {self.channel_axis}), i.e. expected either 1, 3 or 4 channels '
+                f"on axis {self.channel_axis}. However, it was passed an array with shape {images.shape} "
+                f"({channels} channels).",
                 stacklevel=2,
             )
         if seed is not None:
@@ -431,9 +432,10 @@ class ImageDataGenerator:
             value_range=value_range,
             rounds_to=x.dtype if limits else None,
         )
-        out = np.empty((1, *x.shape), computed)
+        out: Array = np.empty((1, *x.shape), computed)
         render(rendering, np.ascontiguousarray(x)[None], np.zeros(1, np.int64), row, out)
-        return out[0] if colours or not integer else out[0].astype(x.dtype)
+        image: Array = out[0]
+        return image if colours or not integer else image.astype(x.dtype)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Transform one image at random.

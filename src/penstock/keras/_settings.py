@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -31,14 +30,14 @@ def choose_seed(seed: Any, semantics: str) -> int:
     limit = 2**32 if semantics == "keras" else 2**64
     if seed is None:
         return int(np.random.randint(2**31 - 1))
-    if not isinstance(seed, Integral) or not 0 <= seed < limit:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < limit:
         raise ValueError(f"`seed` should be None or an integer from 0 to {limit - 1}. Received: {seed!r}")
     return int(seed)
 
 
 def check_batch_size(batch_size: Any) -> None:
     """A positive integer."""
-    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"`batch_size` should be a positive integer. Received: {batch_size!r}")
 
 

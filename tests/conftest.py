@@ -1,0 +1,36 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+
+def pytest_report_header() -> list[str]:
+    from importlib.metadata import version
+
+    names = ("keras", "jax", "numpy", "numba", "pillow", "scipy", "simplejpeg")
+    return [" ".join(f"{name} {version(name)}" for name in names)]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a worker behind."""
+    yield
+    import gc
+
+    if _workers():
+        gc.collect()
+        for thread in _workers():
+            thread.join(10)
+    assert not _workers()
+
+
+def _workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("penstock-")]

@@ -1,0 +1,238 @@
+"""In order, in time, in memory."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from fakes import FakeMaker
+
+from penstock import BatchError, FlowClosed
+from penstock._types import Executor
+from penstock.feed._feeder import Feeder
+from penstock.feed._plan import Plan
+from penstock.feed.executors._serial import SerialExecutor
+from penstock.feed.executors._threads import ThreadExecutor
+
+SAMPLES = 11
+
+
+def make_feeder(maker: FakeMaker, executor: Executor, queue: int = 3, max_queue_bytes: int | None = None) -> Feeder:
+    plan = Plan(SAMPLES, maker.batch_size, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    return Feeder(plan, maker, executor, max_queue_size=queue, max_queue_bytes=max_queue_bytes)
+
+
+def executor_for(workers: int) -> Executor:
+    return ThreadExecutor(workers) if workers else SerialExecutor()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 7])
+def test_batches_come_in_order_whatever_the_workers(workers: int) -> None:
+    feeder = make_feeder(FakeMaker(), executor_for(workers))
+    for position in range(20):
+        step, (values, indices) = feeder.get(position)
+        epoch, number = divmod(position, 6)
+        expected = np.roll(np.arange(SAMPLES), epoch)[2 * number : 2 * number + 2]
+        assert (step.epoch, step.number) == (epoch, number)
+        np.testing.assert_array_equal(indices, expected)
+        np.testing.assert_array_equal(values[:, 0], expected + 1000 * epoch)
+    feeder.close()
+
+
+def test_a_late_batch_is_waited_for_and_not_overtaken() -> None:
+    gate = threading.Event()
+    maker = FakeMaker(gates={(0, 0): gate})
+    feeder = make_feeder(maker, ThreadExecutor(2))
+    results: list[int] = []
+    consumer = threading.Thread(target=lambda: results.extend(feeder.get(p)[0].number for p in range(3)))
+    consumer.start()
+    for _ in range(3):  # the gated batch and both that overtake it have started
+        assert maker.started.acquire(timeout=60)
+    assert results == []
+    gate.set()
+    consumer.join(60)
+    assert results == [0, 1, 2]
+    feeder.close()
+
+
+@pytest.mark.parametrize(("queue", "workers", "bound"), [(3, 1, 3), (1, 4, 4), (10, 2, 10)])
+def test_no_more_than_the_bound_is_made_ahead(queue: int, workers: int, bound: int) -> None:
+    maker = FakeMaker(batch_size=1)
+    feeder = make_feeder(maker, ThreadExecutor(workers), queue)
+    feeder.get(0)
+    for _ in range(1 + bound):
+        assert maker.started.acquire(timeout=60)
+    assert not maker.started.acquire(timeout=0.05), "a batch beyond the bound was begun"
+    assert feeder.depth == bound
+    assert feeder.peak_bytes == bound * 128  # two arrays of one row, each on a cache line of its own
+    feeder.close()
+
+
+def test_the_bound_in_bytes_holds_and_one_batch_is_always_allowed() -> None:
+    feeder = make_feeder(FakeMaker(batch_size=1), ThreadExecutor(2), 10, max_queue_bytes=300)
+    assert feeder.depth == 2
+    assert feeder.peak_bytes <= 300
+    feeder.close()
+    feeder = make_feeder(FakeMaker(batch_size=1), ThreadExecutor(2), 10, max_queue_bytes=1)
+    assert feeder.depth == 1
+    assert feeder.get(0)[0].number == 0
+    feeder.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_comes_in_its_turn_names_the_batch_and_can_be_retried(workers: int) -> None:
+    maker = FakeMaker(broken={(0, 2)})
+    feeder = make_feeder(maker, executor_for(workers))
+    assert [feeder.get(p)[0].number for p in range(2)] == [0, 1]
+    for _ in range(2):
+        with pytest.raises(BatchError, match=r"batch 2 of epoch 0 could not be made: ZeroDivisionError") as caught:
+            feeder.get(2)
+        assert (caught.value.epoch, caught.value.step) == (0, 2)
+        assert "in fill" in caught.value.traceback_text
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    maker.broken.clear()
+    assert [feeder.get(p)[0].number for p in range(2, 6)] == [2, 3, 4, 5]
+    feeder.close()
+
+
+def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KeyboardInterrupt is raised at every line of `get` and of what it calls in the feeder, one after the other."""
+    import sys
+
+    from penstock.feed import _feeder
+
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    position, interrupts, at_line = 0, 0, 0
+    seen = []
+    while at_line < 400:
+        countdown = at_line
+
+        def trace(frame, event, argument):  # noqa: ANN001, ANN202
+            nonlocal countdown
+            if frame.f_code.co_filename != _feeder.__file__:
+                return None
+            if event == "line":
+                if countdown == 0:
+                    sys.settrace(None)
+                    countdown = -1
+                    raise KeyboardInterrupt
+                countdown -= 1
+            return trace
+
+        sys.settrace(trace)
+        try:
+            step, arrays = feeder.get(position)
+        except KeyboardInterrupt:
+            interrupts += 1
+        else:
+            seen.append((position, arrays[1].tolist()))
+            position += 1
+        finally:
+            sys.settrace(None)
+        at_line += 1
+    while position < 450:
+        seen.append((position, feeder.get(position)[1][1].tolist()))
+        position += 1
+    feeder.close()
+    assert interrupts > 20
+    plan = Plan(SAMPLES, 2, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    assert seen == [(p, plan.step(p).indices.tolist()) for p in range(position)]
+
+
+def test_asking_elsewhere_begins_there_and_counts_what_was_dropped() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    feeder.get(0)
+    assert feeder.get(4, end=6)[0].number == 4
+    assert feeder.stats.dropped == 3
+    assert feeder.get(5, end=6)[0].number == 5
+    assert not feeder.is_next(6), "nothing is made ahead beyond the end"
+    feeder.close()
+
+
+def test_a_batch_made_beside_the_queue_leaves_the_queue_alone() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    feeder.get(0)
+    assert feeder.make(5)[0].number == 5
+    assert feeder.is_next(1)
+    assert feeder.stats.dropped == 0
+    feeder.close()
+
+
+def test_another_number_of_workers_goes_on_with_the_same_stream() -> None:
+    feeder = make_feeder(FakeMaker(), SerialExecutor())
+    numbers = []
+    for position in range(30):
+        if position % 5 == 0:
+            feeder.resize(executor_for(position % 4), max_queue_size=1 + position % 3)
+        numbers.append(feeder.get(position)[1][1].tolist())
+    feeder.close()
+    plan = Plan(SAMPLES, 2, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    assert numbers == [plan.step(p).indices.tolist() for p in range(30)]
+
+
+def test_the_callers_arrays_are_aligned_writeable_and_never_written_again() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2), queue=2)
+    kept = []
+    for position in range(30):  # far more than there are slots
+        _, (values, indices) = feeder.get(position)
+        assert values.ctypes.data % 64 == 0
+        assert indices.ctypes.data % 64 == 0
+        assert values.flags.writeable
+        kept.append((values[:1], values[:1].copy()))  # only a view of a part is kept
+    for view, copy in kept:
+        np.testing.assert_array_equal(view, copy)
+    assert feeder.stats.overflows > 0
+    feeder.close()
+
+
+def test_a_dropped_batch_gives_its_slot_back() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(1), queue=2)
+    for position in range(200):
+        feeder.get(position)
+    assert feeder.stats.overflows == 0
+    feeder.close()
+
+
+def test_closing_twice_ends_the_threads_and_names_itself() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(3))
+    _, (values, _) = feeder.get(0)
+    feeder.close()
+    feeder.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("penstock-")]
+    with pytest.raises(FlowClosed, match="this flow is closed"):
+        feeder.get(1)
+    with pytest.raises(FlowClosed, match="this flow is closed"):
+        feeder.make(1)
+    assert values[0, 0] == 0, "what was delivered stays valid"
+
+
+def test_garbage_collection_ends_the_threads_without_a_cycle() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    feeder.get(0)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("penstock-")]
+    reference = weakref.ref(feeder)
+    gc.disable()
+    try:
+        del feeder
+        assert reference() is None, "reference counting alone frees a feeder"
+    finally:
+        gc.enable()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_statistics_add_up() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    for position in range(6):
+        feeder.get(position)
+    stats = feeder.stats
+    assert (stats.batches, stats.samples) == (6, SAMPLES)
+    assert stats.make_s["transform"] == 6.0
+    assert stats.make_s["read"] >= 0
+    assert stats.wait_s >= 0
+    assert stats.peak_bytes == feeder.peak_bytes
+    feeder.close()

@@ -1,0 +1,290 @@
+"""The seam with Keras: what `fit`, `evaluate` and `predict` take from a flow."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from penstock import Flow, ImageDataGenerator
+
+SAMPLES, BATCH = 14, 4
+STEPS = 4
+
+
+def numbered_flow(shuffle: bool = True, samples: int = SAMPLES, **options: Any) -> Flow:
+    """Images whose pixels and label are their number."""
+    x = np.zeros((samples, 4, 4, 1), "float32") + np.arange(samples, dtype="float32")[:, None, None, None]
+    options = {"workers": 2, "seed": 5, **options}
+    return ImageDataGenerator().flow(x, np.arange(samples, dtype="float32"), BATCH, shuffle, **options)
+
+
+class Recorder:
+    """A model that writes down the labels of every batch it is trained or tested on."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+        self.model = keras.Sequential([keras.layers.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+        self.model.compile("sgd", self._loss, run_eagerly=True)
+        self.model.optimizer.learning_rate = 0.0
+
+    def _loss(self, y_true: Any, y_pred: Any) -> Any:
+        try:
+            labels = np.asarray(y_true).reshape(-1).astype(int).tolist()
+        except Exception:  # noqa: BLE001 - a symbolic look at shapes
+            labels = None
+        if labels is not None:
+            self.seen.append(labels)
+        return keras.ops.mean(keras.ops.square(y_true - y_pred))
+
+
+def stream(flow: Flow, batches: int) -> list[list[int]]:
+    return [next(flow)[1].astype(int).tolist() for _ in range(batches)]
+
+
+def test_a_shuffled_fit_takes_every_batch_of_the_stream_once_and_in_its_order() -> None:
+    recorder = Recorder()
+    with numbered_flow() as flow, numbered_flow() as twin:
+        recorder.model.fit(flow, epochs=3, verbose=0)
+        assert recorder.seen == stream(twin, 3 * STEPS)
+        assert flow.total_batches_seen == 3 * STEPS, "looks at shapes take nothing"
+    for epoch in range(3):
+        samples = sum(recorder.seen[epoch * STEPS : (epoch + 1) * STEPS], [])
+        assert Counter(samples) == Counter(range(SAMPLES))
+
+
+def test_epochs_differ_in_order_and_pixels() -> None:
+    x = np.random.default_rng(0).integers(0, 255, (8, 16, 16, 3), "uint8")
+    with ImageDataGenerator(rotation_range=90).flow(x, np.arange(8), 8, seed=1, workers=2) as flow:
+        (first, y0), (second, y1) = next(flow), next(flow)
+    assert y0.tolist() != y1.tolist()
+    assert not any(np.array_equal(first[list(y0).index(k)], second[list(y1).index(k)]) for k in range(8))
+
+
+def test_an_unshuffled_flow_in_a_shuffled_fit_is_shuffled_by_batch() -> None:
+    recorder = Recorder()
+    with numbered_flow(shuffle=False, samples=40) as flow:
+        recorder.model.fit(flow, epochs=2, verbose=0)
+    whole = [list(range(start, start + BATCH)) for start in range(0, 40, BATCH)]
+    epochs = recorder.seen[:10], recorder.seen[10:]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == whole
+    assert epochs[0] != whole
+    assert epochs[0] != epochs[1]
+
+
+def test_an_unshuffled_fit_takes_the_flows_own_order_and_goes_on_from_epoch_to_epoch() -> None:
+    recorder = Recorder()
+    with numbered_flow() as flow, numbered_flow() as twin:
+        recorder.model.fit(flow, epochs=2, shuffle=False, verbose=0)
+        assert recorder.seen == stream(twin, 2 * STEPS)
+
+
+def test_steps_per_epoch_below_the_length_goes_on_where_it_stopped() -> None:
+    recorder = Recorder()
+    with numbered_flow() as flow, numbered_flow() as twin:
+        recorder.model.fit(flow, epochs=3, steps_per_epoch=2, verbose=0)
+        recorder.model.fit(flow, epochs=1, steps_per_epoch=1, verbose=0)
+        recorder.model.fit(flow, epochs=1, steps_per_epoch=3, verbose=0)
+        assert recorder.seen == stream(twin, 10)
+
+
+def test_steps_per_epoch_above_the_length_needs_the_endless_view() -> None:
+    recorder = Recorder()
+    with numbered_flow() as flow, numbered_flow() as twin:
+        with pytest.warns(UserWarning, match="ran out of data"):
+            recorder.model.fit(flow, steps_per_epoch=STEPS + 2, verbose=0)
+        recorder.seen.clear()
+        stream(twin, flow.total_batches_seen)
+        recorder.model.fit(flow.endless(), epochs=2, steps_per_epoch=STEPS + 3, shuffle=False, verbose=0)
+        assert recorder.seen == stream(twin, 2 * (STEPS + 3))
+
+
+def test_validation_inside_an_epoch_reads_by_address_and_moves_nothing() -> None:
+    recorder = Recorder()
+    with numbered_flow(shuffle=False) as validation, numbered_flow() as flow, numbered_flow() as twin:
+        recorder.model.fit(flow, epochs=2, validation_data=validation, verbose=0)
+        trained = stream(twin, 2 * STEPS)
+        validated = [list(range(k, min(k + BATCH, SAMPLES))) for k in range(0, SAMPLES, BATCH)]
+        assert recorder.seen == trained[:STEPS] + validated + trained[STEPS:] + validated
+        assert validation.total_batches_seen == 0
+
+
+def test_an_address_is_pure_repeatable_and_moves_nothing() -> None:
+    with numbered_flow() as flow, numbered_flow() as twin:
+        epoch = stream(twin, STEPS)
+        for i in (2, 2, 0, 3, 1, 0, 1, 2, 3, -1, np.int64(1)):
+            assert flow[i][1].astype(int).tolist() == epoch[i]
+        assert flow.total_batches_seen == 0
+        assert stream(flow, STEPS) == epoch
+        with pytest.raises(ValueError, match="Asked to retrieve element 4, but the Sequence has length 4"):
+            flow[4]
+
+
+def test_predictions_match_the_filenames_whatever_was_consumed_before(tmp_path: Path) -> None:
+    for name, start in (("a", 0), ("b", 100)):
+        (tmp_path / name).mkdir()
+        for k in range(7):
+            Image.new("L", (8, 8), start + k).save(tmp_path / name / f"{k}.png")
+    flow = ImageDataGenerator().flow_from_directory(
+        tmp_path, (8, 8), "grayscale", class_mode=None, shuffle=False, batch_size=4, workers=2
+    )
+    model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D()])
+    expected = [100 * (name[0] == "b") + int(Path(name).stem) for name in flow.filenames]
+    with flow:
+        for consumed in (0, 1, 2):
+            for _ in range(consumed):
+                next(flow)
+            np.testing.assert_allclose(model.predict(flow, verbose=0)[:, 0], expected)
+
+
+def test_evaluate_equals_the_sum_over_the_epochs_batches() -> None:
+    recorder = Recorder()
+    with numbered_flow() as flow:
+        loss = recorder.model.evaluate(flow, verbose=0)
+        predicted = {
+            int(y): float(recorder.model(x[None])[0, 0])
+            for xs, ys in [next(flow) for _ in range(STEPS)]
+            for x, y in zip(xs, ys, strict=True)
+        }
+    assert loss == pytest.approx(np.mean([(y - value) ** 2 for y, value in predicted.items()]), rel=1e-4)
+
+
+def test_hooks_move_nothing() -> None:
+    with numbered_flow() as flow, numbered_flow() as twin:
+        flow.on_epoch_begin()
+        flow.on_epoch_end()
+        first = stream(flow, 2)
+        flow.on_epoch_end()
+        assert first + stream(flow, 5) == stream(twin, 7)
+
+
+def test_keras_never_starts_an_enqueuer_of_its_own() -> None:
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    with numbered_flow() as flow:
+        flow.workers, flow.use_multiprocessing, flow.max_queue_size = 8, True, 3
+        assert PyDatasetAdapter(flow).enqueuer is None
+        assert (flow.workers, flow.max_queue_size) == (8, 3)
+
+
+def test_setting_workers_on_a_running_flow_resizes_penstock_and_not_the_stream() -> None:
+    with numbered_flow() as flow, numbered_flow() as twin:
+        batches = stream(flow, 2)
+        flow.workers = 5
+        batches += stream(flow, 3)
+        assert sum(thread.name.startswith("penstock-") for thread in threading.enumerate()) == 5
+        flow.workers = 0
+        flow.max_queue_size = 1
+        batches += stream(flow, 3)
+        assert batches == stream(twin, 8)
+
+
+def test_the_next_epoch_is_made_while_nobody_asks_for_it() -> None:
+    """No stall at an epoch's border: after the last batch of an epoch, the next one's images are already rendered."""
+    rendered = threading.Semaphore(0)
+
+    def count(image: Any) -> Any:
+        rendered.release()
+        return image
+
+    x = np.zeros((8, 4, 4, 1), "float32")
+    with ImageDataGenerator(preprocessing_function=count).flow(x, batch_size=4, workers=1, max_queue_size=2) as flow:
+        next(flow)
+        next(flow)
+        for _ in range(8 + 8):
+            assert rendered.acquire(timeout=60)
+
+
+def test_class_weight_and_sample_weight_reach_the_loss() -> None:
+    x, y = np.ones((8, 2, 2, 1), "float32"), np.array([0, 1] * 4, "float32")
+    model = keras.Sequential([keras.layers.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.layers[-1].set_weights([np.zeros((4, 1)), np.full(1, 3.0)])  # errors: 9 for class 0, 4 for class 1
+    with ImageDataGenerator().flow(x, y, 8, workers=1) as flow:
+        history = model.fit(flow, class_weight={0: 2.0, 1: 0.0}, verbose=0)
+        assert history.history["loss"][0] == pytest.approx((4 * 9 * 2.0) / 8)
+    weights = np.array([1.0, 0.5] * 4, "float32")
+    with ImageDataGenerator().flow(x, y, 8, sample_weight=weights, workers=1) as flow:
+        assert len(next(flow)) == 3
+        history = model.fit(flow, verbose=0)
+        assert history.history["loss"][0] == pytest.approx((4 * 9 + 4 * 4 * 0.5) / 8)
+
+
+def test_a_second_fit_and_two_flows_at_once_share_nothing() -> None:
+    one, two = Recorder(), Recorder()
+    with (
+        numbered_flow() as flow,
+        numbered_flow(seed=6) as other,
+        numbered_flow() as twin,
+        numbered_flow(seed=6) as twin2,
+    ):
+        threads = [
+            threading.Thread(target=lambda: [one.seen.append(next(flow)[1].astype(int).tolist()) for _ in range(20)]),
+            threading.Thread(target=lambda: [two.seen.append(next(other)[1].astype(int).tolist()) for _ in range(20)]),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert one.seen == stream(twin, 20)
+        assert two.seen == stream(twin2, 20)
+
+
+def test_jax_may_run_ahead_with_three_slots_and_no_collector() -> None:
+    """JAX aliases the slots' memory and computes later: a slot given back too early would change results in flight.
+
+    The model is slow, so that steps queue up; `predict`'s rows say whether every batch kept its own pixels.
+    """
+    samples = 96
+    x = np.random.default_rng(0).random((samples, 64, 64, 3)).astype("float32")
+    model = keras.Sequential(
+        [
+            keras.layers.Input((64, 64, 3)),
+            keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    expected = model.predict(x, batch_size=2, verbose=0)
+    gc.collect()
+    gc.disable()
+    try:
+        flow = ImageDataGenerator().flow(x, expected, 2, shuffle=False, workers=2, max_queue_size=1)
+        with flow:
+            history = model.fit(flow, epochs=2, verbose=0, shuffle=False)
+            assert max(history.history["loss"]) < 1e-10
+            np.testing.assert_allclose(model.predict(flow, verbose=0), expected, atol=1e-6)
+    finally:
+        gc.enable()
+
+
+def test_fit_with_a_broken_batch_says_which_and_can_go_on() -> None:
+    from penstock import BatchError
+
+    broken = [True]
+
+    def function(image: Any) -> Any:
+        if broken[0] and image[0, 0, 0] == 9:
+            raise ZeroDivisionError("nine")
+        return image
+
+    x = np.arange(SAMPLES, dtype="float32")[:, None, None, None] + np.zeros((1, 4, 4, 1), "float32")
+    recorder = Recorder()
+    generator = ImageDataGenerator(preprocessing_function=function)
+    with generator.flow(x, np.arange(SAMPLES), BATCH, workers=2, shuffle=False) as flow:
+        with pytest.raises(
+            BatchError, match=r"`preprocessing_function` failed on sample 9: ZeroDivisionError: nine"
+        ) as caught:
+            recorder.model.fit(flow, shuffle=False, verbose=0)
+        assert (caught.value.epoch, caught.value.step, caught.value.index) == (0, 2, 9)
+        broken[0] = False
+        assert stream(flow, 1) == [[8, 9, 10, 11]]

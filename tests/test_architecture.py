@@ -1,0 +1,89 @@
+"""The rooms of the house, and which may know which."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import penstock
+
+SOURCE = Path(penstock.__file__).parent
+ROOMS = {
+    "image": {"_types", "_errors"},
+    "sources": {"_types", "_errors"},
+    "feed": {"_types", "_errors"},
+    "batches": {"_types", "_errors", "image", "sources"},
+    "keras": {"_types", "_errors", "image", "sources", "feed", "batches"},
+    "cli": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "bench"},
+    "bench": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "cli"},
+    "_types": set(),
+    "_errors": set(),
+}
+DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
+    "numba": {"image/_kernels.py"},
+    "simplejpeg": {"image/_decode.py"},
+    "PIL": {"image/_decode.py"},
+    "scipy": {"image/_geometry.py"},
+}
+ENDS = ("cli", "bench")
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem in ROOMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_one_way(path: Path) -> None:
+    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = ROOMS[room] | {room}
+    for name in imports(path):
+        if name.startswith("penstock."):
+            assert name.split(".")[1] in allowed or not (SOURCE / name.split(".")[1]).exists(), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_each_foreign_package_has_one_door(path: Path) -> None:
+    relative = path.relative_to(SOURCE)
+    for name in imports(path):
+        package = name.split(".")[0]
+        if package in DOORS and relative.parts[0] not in ENDS:
+            assert str(relative) in DOORS[package], name
+        if package == "keras":
+            assert relative.parts[0] in ("keras", *ENDS), name
+
+
+def test_importing_penstock_imports_no_framework() -> None:
+    code = (
+        "import sys, penstock, penstock.feed._feeder, penstock.batches._images\n"
+        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in penstock.__all__:
+        assert getattr(penstock, name) is not None
+    assert set(dir(penstock)) == set(penstock.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        penstock.nothing  # noqa: B018
+
+
+def test_changelog_and_version_agree() -> None:
+    changelog = (SOURCE.parents[1] / "CHANGELOG.md").read_text()
+    assert f"## [{penstock.__version__}]" in changelog
