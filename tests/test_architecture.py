@@ -13,8 +13,8 @@ import penstock
 
 SOURCE = Path(penstock.__file__).parent
 ROOMS = {
-    "image": {"_types", "_errors"},
-    "sources": {"_types", "_errors"},
+    "image": {"_types", "_errors", "_compile"},
+    "sources": {"_types", "_errors", "_compile"},
     "feed": {"_types", "_errors"},
     "batches": {"_types", "_errors", "image", "sources"},
     "keras": {"_types", "_errors", "image", "sources", "feed", "batches"},
@@ -22,9 +22,10 @@ ROOMS = {
     "bench": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "cli"},
     "_types": set(),
     "_errors": set(),
+    "_compile": set(),
 }
 DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
-    "numba": {"image/_kernels.py"},
+    "numba": {"_compile.py"},
     "simplejpeg": {"image/_decode.py"},
     "PIL": {"image/_decode.py"},
     "scipy": {"image/_geometry.py"},

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
-Blobs = Sequence[bytes] | None
+Blobs = Sequence[bytes | memoryview] | None
 """What `BatchMaker.read` hands to `fill`: the bytes of each sample, or None for arrays in memory."""
 
 

@@ -1,4 +1,4 @@
-"""The compiled kernels. Numba lives in this file only.
+"""The compiled kernels; `_compile.py` holds their options.
 
 How they are written, and why:
 
@@ -9,12 +9,8 @@ How they are written, and why:
   image is held as one floating-point plane per channel.
 - Planes carry a border of pixels (one before, two behind) that is filled as the fill mode says, so that neighbours
   need no test.
-- No fastmath: with it results differ between x86-64 levels. Reductions run over sixteen fixed lanes, so their
-  order is fixed and they are vectorised all the same.
-- No `prange` (parallel kernels called from several Python threads abort the process), no random generator, no
-  globals: everything arrives as an argument, and the caller passes the output in.
-- What takes long releases the interpreter lock, once per call. What takes microseconds keeps it: giving it up
-  beside a busy Python thread costs up to 5 ms to get it back.
+- Reductions run over sixteen fixed lanes, so their order is fixed and they are vectorised all the same.
+- No random generator, no globals: everything arrives as an argument, and the caller passes the output in.
 
 Shapes are `(height, width, channels)` unless said otherwise; "flat" arrays come with their strides in elements.
 """
@@ -22,12 +18,11 @@ Shapes are `(height, width, channels)` unless said otherwise; "flat" arrays come
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
+
+from penstock._compile import compiled
 
 # Fill modes as integers, in the order of `FILL_MODES` in `_geometry.py`.
 _NEAREST, _CONSTANT, _REFLECT, _WRAP, _MIRROR, _GRID_WRAP, _GRID_CONSTANT = range(7)
@@ -40,27 +35,10 @@ _STRIP_PX = 256  # pixels per pass: long enough to vectorise 32-pixel rows (4 ns
 _u = np.uint64
 
 
-def _compiled(*, nogil: bool = True) -> Callable[[Any], Any]:
-    """The one set of compile options: cached on disk, C division, no fastmath."""
-
-    def decorate(function: Any) -> Any:
-        try:
-            return numba.njit(nogil=nogil, cache=True, error_model="numpy")(function)
-        except RuntimeError as error:  # Numba found no folder that it may write its cache to
-            warnings.warn(
-                f"penstock compiles its kernels anew in every process, since they cannot be cached ({error}). "
-                "Set NUMBA_CACHE_DIR to a folder that can be written.",
-                stacklevel=2,
-            )
-            return numba.njit(nogil=nogil, error_model="numpy")(function)
-
-    return decorate
-
-
 # --- random words -----------------------------------------------------------------------------------------------
 
 
-@_compiled(nogil=False)
+@compiled(nogil=False)
 def _mul_high(a: Any, b: Any) -> Any:
     """The high 64 bits of the 128-bit product of two uint64."""
     mask = np.uint64(0xFFFFFFFF)
@@ -73,7 +51,7 @@ def _mul_high(a: Any, b: Any) -> Any:
     return a_high * b_high + (mid >> half) + (cross >> half)
 
 
-@_compiled(nogil=False)
+@compiled(nogil=False)
 def philox_words(seed: Any, domain: Any, epoch: Any, index: Any, out: Any) -> None:
     """Philox4x64-10 words for one sample, as `numpy.random.Philox` gives them.
 
@@ -100,13 +78,13 @@ def philox_words(seed: Any, domain: Any, epoch: Any, index: Any, out: Any) -> No
         out[4 * block], out[4 * block + 1], out[4 * block + 2], out[4 * block + 3] = c0, c1, c2, c3
 
 
-@_compiled(nogil=False)
+@compiled(nogil=False)
 def _uniform(word: Any, low: Any, high: Any) -> Any:
     """A random word as a float64 in [low, high), from its upper 53 bits as NumPy's `Generator.random` does."""
     return low + (high - low) * ((word >> np.uint64(11)) * (1.0 / 9007199254740992.0))
 
 
-@_compiled(nogil=False)
+@compiled(nogil=False)
 def draw_rows(
     seed: Any, domain: Any, epoch: Any, indices: Any, ranges: Any, choices_x: Any, choices_y: Any, out: Any
 ) -> None:
@@ -144,7 +122,7 @@ def draw_rows(
 # --- geometry ---------------------------------------------------------------------------------------------------
 
 
-@_compiled(nogil=False)
+@compiled(nogil=False)
 def affine_rows(transforms: Any, height: int, width: int, keras_centre: bool, out: Any) -> None:
     """Transform parameters to output-to-input pixel maps, one row per sample. About 100 ns a sample.
 
@@ -182,7 +160,7 @@ def affine_rows(transforms: Any, height: int, width: int, keras_centre: bool, ou
         out[k, 6], out[k, 7] = transforms[k, 6], transforms[k, 7]
 
 
-@_compiled()
+@compiled()
 def _fold(at: Any, length: int, mode: int) -> Any:
     """A coordinate beyond the image, brought back as SciPy's `map_coordinate` does."""
     if mode == _GRID_CONSTANT:
@@ -226,7 +204,7 @@ def _fold(at: Any, length: int, mode: int) -> Any:
     return at if at < length else float(length)
 
 
-@_compiled()
+@compiled()
 def _row_coordinates(
     row: int, affine: Any, height: int, width: int, mode: int, base: int, at_row: Any, at_column: Any
 ) -> tuple[int, int]:
@@ -265,7 +243,7 @@ def _row_coordinates(
     return first, last
 
 
-@_compiled()
+@compiled()
 def _strip_coordinates(
     top: int, bottom: int, affine: Any, height: int, width: int, mode: int, at_row: Any, at_column: Any, inside: Any
 ) -> None:
@@ -288,7 +266,7 @@ def _strip_coordinates(
 # --- planes: the image with its border, in the form that gathers fast ---------------------------------------------
 
 
-@_compiled()
+@compiled()
 def _border(plane: Any, base: int, height: int, width: int, mode: int, outside: Any) -> None:
     """Fill the border of the plane `(height + 3, width + 3)` at `base`, whose image starts at (1, 1)."""
     stride = width + 3
@@ -322,11 +300,11 @@ def _border(plane: Any, base: int, height: int, width: int, mode: int, outside: 
                 plane[target + x] = plane[source + x]
 
 
-@_compiled()
-def _pack(images: Any, origin: int, strides: Any, rows: Any, columns: Any, channels: int, plane: Any) -> None:
+@compiled()
+def _pack(images: Any, layout: Any, rows: Any, columns: Any, channels: int, plane: Any) -> None:
     """uint8 pixels into one uint32 each, channel k in bits 8k; the nearest-neighbour resize is the two look-ups."""
     height, width = rows.shape[0], columns.shape[0]
-    s_column, s_channel = _u(strides[2]), _u(strides[3])
+    s_column, s_channel = _u(layout[2]), _u(layout[3])
     one, two, three = _u(1), _u(2), _u(3)
     eight, sixteen = np.uint32(8), np.uint32(16)
     plain = True
@@ -334,8 +312,8 @@ def _pack(images: Any, origin: int, strides: Any, rows: Any, columns: Any, chann
         plain = plain and columns[x] == x
     for y in range(height):
         target = _u((y + 1) * (width + 3) + 1)
-        source = _u(origin + rows[y] * strides[1])
-        if channels == 3 and strides[2] == 3 and strides[3] == 1 and plain:
+        source = _u(layout[0] + rows[y] * layout[1])
+        if channels == 3 and layout[2] == 3 and layout[3] == 1 and plain:
             for x in range(_u(width)):
                 at = source + three * x
                 plane[target + x] = (
@@ -360,14 +338,14 @@ def _pack(images: Any, origin: int, strides: Any, rows: Any, columns: Any, chann
                 plane[target + x] = pixel
 
 
-@_compiled()
-def _spread(images: Any, origin: int, strides: Any, rows: Any, columns: Any, planes: Any, base: int) -> None:
+@compiled()
+def _spread(images: Any, layout: Any, channel: int, rows: Any, columns: Any, planes: Any, base: int) -> None:
     """One channel of an image of any type as the floating-point plane at `base`."""
     height, width = rows.shape[0], columns.shape[0]
-    s_column = _u(strides[2])
+    s_column = _u(layout[2])
     for y in range(height):
         target = _u(base + (y + 1) * (width + 3) + 1)
-        source = _u(origin + rows[y] * strides[1])
+        source = _u(layout[0] + rows[y] * layout[1] + channel * layout[3])
         for x in range(_u(width)):
             planes[target + x] = images[source + _u(columns[x]) * s_column]
 
@@ -375,7 +353,7 @@ def _spread(images: Any, origin: int, strides: Any, rows: Any, columns: Any, pla
 # --- rows -------------------------------------------------------------------------------------------------------
 
 
-@_compiled()
+@compiled()
 def _split_coordinates(
     pixels: int, order: int, stride: int, at_row: Any, at_column: Any, index: Any, f_row: Any, f_column: Any
 ) -> None:
@@ -392,7 +370,7 @@ def _split_coordinates(
             index[x] = np.int32(at_row[x] + 1.5) * np.int32(stride) + np.int32(at_column[x] + 1.5)
 
 
-@_compiled()
+@compiled()
 def _strip_from_packed(
     pixels: int, plane: Any, stride: int, order: int, index: Any, f_row: Any, f_column: Any,
     n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any, reach: int,
@@ -428,7 +406,7 @@ def _strip_from_packed(
                 values[base + x] = np.int32((n00[x] >> shift) & byte)
 
 
-@_compiled()
+@compiled()
 def _strip_from_planes(
     pixels: int, planes: Any, stride: int, size: int, order: int, index: Any, f_row: Any, f_column: Any,
     n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any, reach: int,
@@ -453,18 +431,18 @@ def _strip_from_planes(
                 values[base + x] = planes[plane + _u(index[x])]
 
 
-@_compiled()
+@compiled()
 def _strip_copied(
-    top: int, bottom: int, images: Any, origin: int, strides: Any, rows: Any, columns: Any, affine: Any,
+    top: int, bottom: int, images: Any,  layout: Any, rows: Any, columns: Any, affine: Any,
     channels: int, values: Any, reach: int,
 ) -> None:  # fmt: skip
     """One strip of output where the geometry is at most a flip."""
     height, width = rows.shape[0], columns.shape[0]
-    s_column = _u(strides[2])
+    s_column = _u(layout[2])
     for row in range(top, bottom):
         r = height - 1 - row if affine[7] != 0 else row
         for k in range(channels):
-            source = _u(origin + rows[r] * strides[1] + k * strides[3])
+            source = _u(layout[0] + rows[r] * layout[1] + k * layout[3])
             target = _u(k * reach + (row - top) * width)
             if affine[6] != 0:
                 end = _u(width - 1)
@@ -475,7 +453,7 @@ def _strip_copied(
                     values[target + x] = images[source + _u(columns[x]) * s_column]
 
 
-@_compiled()
+@compiled()
 def _write_strip(
     pixels: int, values: Any, reach: int, rescale: Any, centre: Any, gain: Any, out: Any, start: int, strides: Any
 ) -> None:
@@ -513,7 +491,7 @@ def _write_strip(
                 out[target + x * step] = values[base + x]
 
 
-@_compiled()
+@compiled()
 def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int, values: Any, reach: int) -> None:
     """The constant beyond each row's stretch inside the image."""
     for k in range(channels):
@@ -524,7 +502,7 @@ def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int
                 values[x] = cval
 
 
-@_compiled()
+@compiled()
 def _is_identity(affine: Any) -> Any:
     return affine[0] == 1 and affine[1] == 0 and affine[2] == 0 and affine[3] == 0 and affine[4] == 1 and affine[5] == 0
 
@@ -532,7 +510,7 @@ def _is_identity(affine: Any) -> Any:
 # --- whole images: values --------------------------------------------------------------------------------------
 
 
-@_compiled()
+@compiled()
 def _extent(block: Any) -> tuple[Any, Any]:
     """Smallest and largest value of a flat block."""
     low, high = np.empty(_LANES, block.dtype), np.empty(_LANES, block.dtype)
@@ -551,7 +529,7 @@ def _extent(block: Any) -> tuple[Any, Any]:
     return smallest, largest
 
 
-@_compiled()
+@compiled()
 def _moments(block: Any, rescale: Any, with_spread: bool) -> tuple[float, float]:
     """Mean and, if asked for, population standard deviation of `block * rescale`, in float64 over fixed lanes."""
     lanes = np.zeros(_LANES)
@@ -576,7 +554,7 @@ def _moments(block: Any, rescale: Any, with_spread: bool) -> tuple[float, float]
     return mean, math.sqrt(lanes.sum() / size)
 
 
-@_compiled()
+@compiled()
 def _brighten(block: Any, factor: float, stride: int, channels: int, low: float, high: float) -> None:
     """Scale the colour values (not an alpha channel) and clip them to [low, high]."""
     kind = block.dtype.type
@@ -596,7 +574,7 @@ def _brighten(block: Any, factor: float, stride: int, channels: int, low: float,
             block[base + step * i] = v if v < top else top
 
 
-@_compiled()
+@compiled()
 def _brighten_as_pillow(block: Any, factor: float, stride: int, channels: int) -> None:
     """Keras's brightness: through uint8 and Pillow's blend with black, values outside 0...255 stretched and back."""
     smallest, largest = _extent(block)
@@ -624,7 +602,7 @@ def _brighten_as_pillow(block: Any, factor: float, stride: int, channels: int) -
             block[base + step * i] = v / kind(255) * span + smallest if stretched else v
 
 
-@_compiled()
+@compiled()
 def _colour(
     block: Any, stride: int, channels: int, shift: float, brightness: float, as_pillow: bool, low: float, high: float
 ) -> None:
@@ -643,7 +621,7 @@ def _colour(
             _brighten(block, brightness, stride, channels, low, high)
 
 
-@_compiled()
+@compiled()
 def standardize_block(
     block: Any,
     stride: int,
@@ -679,7 +657,7 @@ def standardize_block(
                 block[base + step * i] = (block[base + step * i] - centre[k]) * gain[k]
 
 
-@_compiled()
+@compiled()
 def standardize_many(
     out: Any,
     images: int,
@@ -702,26 +680,57 @@ def standardize_many(
 # --- whole images: the two entries -------------------------------------------------------------------------------
 
 
-@_compiled()
+@compiled()
+def _finish_strip(
+    top: int, bottom: int, width: int, padded: bool, inside: Any, cval: float, values: Any, reach: int, late: bool,
+    rescale: Any, centre: Any, gain: Any, out: Any, origin: int, out_strides: Any,
+) -> None:  # fmt: skip
+    """Fill what lies outside and write one strip, standardized unless that comes `late`."""
+    channels = centre.shape[0]
+    if padded:
+        _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
+    start, pixels = origin + top * out_strides[1], (bottom - top) * width
+    if late:
+        kind = values.dtype.type
+        none, one = np.zeros(channels, values.dtype), np.ones(channels, values.dtype)
+        _write_strip(pixels, values, reach, kind(1), none, one, out, start, out_strides)
+    else:
+        _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+
+
+@compiled()
+def _finish_image(
+    out: Any, origin: int, out_strides: Any, shift: float, brightness: float, as_pillow: bool, low: float, high: float,
+    rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
+) -> None:  # fmt: skip
+    """What needs the whole image's values: its extent, its mean."""
+    channels = centre.shape[0]
+    block = out[origin : origin + out_strides[0]]
+    _colour(block, out_strides[3], channels, shift, brightness, as_pillow, low, high)
+    standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)
+
+
+@compiled()
 def render_packed(
-    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int,
-    mode: int, cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
-    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
+    images: Any, layouts: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int,
+    cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool,
+    centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
     """Resize, warp, colour and standardize uint8 images of one to four channels; one call, one lock hand-over.
 
+    32x32x3: 6 us an image. 299x299x3: 0.5 ms, 0.3 ms more with a channel shift. (One 2.6 GHz Zen 4 core.)
+
     Args:
-        images: uint8, flat; `strides` int64 `(4,)`, elements per sample, row, column, channel.
-        which: int64, `(samples,)`, the samples to render.
-        rows, columns: int64, `(height,)`, `(width,)`, the input row and column behind each output one (the resize).
+        images: uint8, flat.
+        layouts, rows, columns: see `Pixels`.
         affines: float64, `(samples, 8)`, see `affine_rows`.
         transforms: float64, `(samples, 10)`; its last two columns are channel shift and brightness, NaN for none.
         order: 0 or 1. mode: index into `FILL_MODES`. cval: the value outside for the constant modes.
         as_pillow: Keras's brightness; else values are clipped to [low, high].
         rescale ... gain: see `standardize_block`.
-        out: float32 or float64, flat; `out_strides` int64 `(4,)`.
+        out: float32 or float64, flat; `out_strides` int64 `(4,)`, elements per sample, row, column, channel.
     """
-    height, width, channels = rows.shape[0], columns.shape[0], centre.shape[0]
+    height, width, channels = rows.shape[1], columns.shape[1], centre.shape[0]
     stride, size = width + 3, (height + 3) * (width + 3)
     strip = max(1, _STRIP_PX // width)
     reach = strip * width
@@ -735,46 +744,45 @@ def render_packed(
     outside = np.uint32(0)
     for k in range(channels):
         outside |= np.uint32(min(max(cval, 0.0), 255.0)) << np.uint32(8 * k)
-    none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
-    for k in range(which.shape[0]):
-        origin, affine = which[k] * strides[0], affines[k]
+    for k in range(layouts.shape[0]):
+        affine, layout = affines[k], layouts[k]
+        r, c = rows[min(k, rows.shape[0] - 1)], columns[min(k, columns.shape[0] - 1)]
         late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
         copied = _is_identity(affine)
+        origin = k * out_strides[0]
         if not copied:
-            _pack(images, origin, strides, rows, columns, channels, plane)
+            _pack(images, layout, r, c, channels, plane)
             _border(plane, 0, height, width, mode, outside)
         for top in range(0, height, strip):
             bottom = min(top + strip, height)
             pixels = (bottom - top) * width
             if copied:
-                _strip_copied(top, bottom, images, origin, strides, rows, columns, affine, channels, values, reach)
+                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
             else:
                 _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
                 _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
                 _strip_from_packed(
                     pixels, plane, stride, order, index, f_row, f_column, n00, n01, n10, n11, channels, values, reach
                 )
-                if mode == _CONSTANT:
-                    _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
-            start = k * out_strides[0] + top * out_strides[1]
-            if late:
-                _write_strip(pixels, values, reach, out.dtype.type(1), none, one, out, start, out_strides)
-            else:
-                _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+            _finish_strip(
+                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, reach, late, rescale,
+                centre, gain, out, origin, out_strides,
+            )  # fmt: skip
         if late:
-            block = out[k * out_strides[0] : (k + 1) * out_strides[0]]
-            _colour(block, out_strides[3], channels, transforms[k, 8], transforms[k, 9], as_pillow, low, high)
-            standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)
+            _finish_image(
+                out, origin, out_strides, transforms[k, 8], transforms[k, 9], as_pillow, low, high, rescale,
+                sample_centre, sample_scale, centre, gain,
+            )  # fmt: skip
 
 
-@_compiled()
+@compiled()
 def render_planes(
-    images: Any, strides: Any, which: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int,
-    mode: int, cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
-    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
+    images: Any, layouts: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int,
+    cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool,
+    centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
-    """`render_packed` for images of any real type and any number of channels."""
-    height, width, channels = rows.shape[0], columns.shape[0], centre.shape[0]
+    """`render_packed` for images of any real type and any number of channels. 32x32x3 float32: 9 us an image."""
+    height, width, channels = rows.shape[1], columns.shape[1], centre.shape[0]
     stride, size = width + 3, (height + 3) * (width + 3)
     strip = max(1, _STRIP_PX // width)
     reach = strip * width
@@ -785,49 +793,34 @@ def render_planes(
     planes = np.empty(channels * size, out.dtype)
     n00, n01 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     n10, n11 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
-    none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
-    for k in range(which.shape[0]):
-        origin, affine = which[k] * strides[0], affines[k]
+    for k in range(layouts.shape[0]):
+        affine, layout = affines[k], layouts[k]
+        r, c = rows[min(k, rows.shape[0] - 1)], columns[min(k, columns.shape[0] - 1)]
         late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
         copied = _is_identity(affine)
+        origin = k * out_strides[0]
         if not copied:
             for channel in range(channels):
-                at = channel * size
-                _spread(images, origin + channel * strides[3], strides, rows, columns, planes, at)
-                _border(planes, at, height, width, mode, out.dtype.type(cval))
+                _spread(images, layout, channel, r, c, planes, channel * size)
+                _border(planes, channel * size, height, width, mode, out.dtype.type(cval))
         for top in range(0, height, strip):
             bottom = min(top + strip, height)
             pixels = (bottom - top) * width
             if copied:
-                _strip_copied(top, bottom, images, origin, strides, rows, columns, affine, channels, values, reach)
+                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
             else:
                 _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
                 _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
                 _strip_from_planes(
-                    pixels,
-                    planes,
-                    stride,
-                    size,
-                    order,
-                    index,
-                    f_row,
-                    f_column,
-                    n00,
-                    n01,
-                    n10,
-                    n11,
-                    channels,
-                    values,
+                    pixels, planes, stride, size, order, index, f_row, f_column, n00, n01, n10, n11, channels, values,
                     reach,
-                )
-                if mode == _CONSTANT:
-                    _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
-            start = k * out_strides[0] + top * out_strides[1]
-            if late:
-                _write_strip(pixels, values, reach, out.dtype.type(1), none, one, out, start, out_strides)
-            else:
-                _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+                )  # fmt: skip
+            _finish_strip(
+                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, reach, late, rescale,
+                centre, gain, out, origin, out_strides,
+            )  # fmt: skip
         if late:
-            block = out[k * out_strides[0] : (k + 1) * out_strides[0]]
-            _colour(block, out_strides[3], channels, transforms[k, 8], transforms[k, 9], as_pillow, low, high)
-            standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)
+            _finish_image(
+                out, origin, out_strides, transforms[k, 8], transforms[k, 9], as_pillow, low, high, rescale,
+                sample_centre, sample_scale, centre, gain,
+            )  # fmt: skip

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from penstock._types import Array, Indices
+from penstock._types import Array
 from penstock.image import _kernels
 from penstock.image._augment import Augmentation
 from penstock.image._draw import Column, Transforms
 from penstock.image._geometry import FILL_MODES, spline_warp
+from penstock.image._pixels import Pixels
 from penstock.image._standardize import Standardization
 
 _PACKABLE = 4  # channels of eight bits in one uint32
-_KERNEL_SOURCES = (np.uint8, np.uint16, np.float32, np.float64)
+_COMPUTED = (np.float32, np.float64)
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 class FunctionFailed(Exception):
@@ -58,14 +60,11 @@ class Rendering:
 
 def render(
     rendering: Rendering,
-    images: Array,
-    which: Indices,
+    pixels: Pixels,
     transforms: Transforms,
     out: Array,
     *,
-    rows: Array | None = None,
-    columns: Array | None = None,
-    compute_dtype: Any = np.float32,
+    compute_dtype: np.dtype[Any] | type = np.float32,
 ) -> None:
     """Resize, warp, colour and standardize images.
 
@@ -73,50 +72,39 @@ def render(
     whitening, splines or a `mean` that differs by pixel need more.
 
     Args:
-        images: real, C-contiguous, `(many, height, width, channels)` or channels first.
-        which: the images to render, int64, `(samples,)`.
-        transforms: `(samples, 10)`, see `Column`.
-        out: `(samples, target height, target width, channels)` or channels first, C-contiguous.
-        rows, columns: int64, the input row and column behind each target one; None for no resize.
+        pixels: the images.
+        transforms: `(images, 10)`, see `Column`.
+        out: `(images, height, width, channels)` or channels first, C-contiguous.
         compute_dtype: float32 or float64, used where `out` is neither.
+
+    Raises:
+        FunctionFailed: the user's function did.
     """
-    channels_first = rendering.channels_first
-    height, width, channels = _sides(images.shape[1:], channels_first)
-    rows = np.arange(height) if rows is None else rows
-    columns = np.arange(width) if columns is None else columns
-    shape = (
-        len(which),
-        *((channels, len(rows), len(columns)) if channels_first else (len(rows), len(columns), channels)),
-    )
-    if out.shape != shape:
-        raise ValueError(f"the output should have shape {shape}. Received: {out.shape}")
-    if images.dtype not in _KERNEL_SOURCES:
-        images, which = (
-            images[which].astype(out.dtype if out.dtype.kind == "f" else compute_dtype),
-            np.arange(len(which)),
-        )
-    buffer = out if out.dtype in (np.float32, np.float64) else np.empty(shape, compute_dtype)
-    standardization = rendering.standardization
-    affines = np.empty((len(which), 8))
-    _kernels.affine_rows(transforms, len(rows), len(columns), rendering.as_keras, affines)
-    numbers = standardization.by_channel(channels, 0 if channels_first else 2)
+    (height, width), channels = pixels.size, pixels.channels
+    sides = (channels, height, width) if rendering.channels_first else (height, width, channels)
+    if out.shape != (len(pixels), *sides):
+        raise ValueError(f"the output should have shape {(len(pixels), *sides)}. Received: {out.shape}")
+    buffer = out if out.dtype in _COMPUTED else np.empty(out.shape, compute_dtype)
+    affines = np.empty((len(pixels), 8))
+    _kernels.affine_rows(transforms, height, width, rendering.as_keras, affines)
     if rendering.augmentation.order > 1:
-        images, which, rows, columns = _splined(rendering, images, which, rows, columns, affines, buffer)
+        pixels = _splined(rendering, pixels, affines, buffer)
     if rendering.rounds_to is not None:
-        images, which, rows, columns = _rounded(rendering, images, which, rows, columns, affines, buffer)
+        pixels = _rounded(rendering, pixels, affines, buffer)
+    standardization = rendering.standardization
+    numbers = standardization.by_channel(channels, 0 if rendering.channels_first else 2)
     if rendering.function is None and standardization.whitening is None and numbers is not None:
-        _run_kernel(rendering, images, which, rows, columns, affines, transforms, standardization, numbers, buffer)
+        _run_kernel(rendering, pixels, affines, transforms, standardization, numbers, buffer)
     else:
         # The user's function may keep what it is given: it gets memory that nobody writes to again.
         raw = np.empty_like(buffer)
-        neutral = np.zeros(channels), np.ones(channels)
-        _run_kernel(rendering, images, which, rows, columns, affines, transforms, Standardization(), neutral, raw)
+        _run_kernel(rendering, pixels, affines, transforms, *_neutral(channels), raw)
         for k in range(len(raw)):
             try:
                 buffer[k] = _called(rendering.function, raw[k])
             except Exception as error:
                 raise FunctionFailed(k) from error
-        standardize(standardization, buffer, channels_first)
+        standardize(standardization, buffer, rendering.channels_first)
     if buffer is not out:
         with np.errstate(invalid="ignore"):  # values outside an integer dtype wrap or saturate, as NumPy's cast does
             out[...] = buffer
@@ -153,30 +141,25 @@ def standardize(standardization: Standardization, images: Array, channels_first:
 
 def _run_kernel(
     rendering: Rendering,
-    images: Array,
-    which: Array,
-    rows: Array,
-    columns: Array,
+    pixels: Pixels,
     affines: Array,
-    transforms: Array,
+    transforms: Transforms,
     standardization: Standardization,
     numbers: tuple[Array, Array],
     out: Array,
 ) -> None:
-    channels_first, augmentation = rendering.channels_first, rendering.augmentation
-    _, _, channels = _sides(images.shape[1:], channels_first)
-    kind = out.dtype.type
+    augmentation, kind = rendering.augmentation, out.dtype.type
     # A constant that is no byte cannot stand in a packed border, and only "grid-constant" interpolates with it.
     byte_border = augmentation.fill_mode != "grid-constant" or augmentation.cval in range(256)
-    packs = images.dtype == np.uint8 and channels <= _PACKABLE and byte_border
+    packs = pixels.flat.dtype == np.uint8 and pixels.channels <= _PACKABLE and byte_border
+    (height, width), channels = pixels.size, pixels.channels
+    size = height * width * channels
     kernel = _kernels.render_packed if packs else _kernels.render_planes
-    # Kernels never write to their input; a read-only type would only make Numba compile everything once more.
     kernel(
-        _writeable(images).reshape(-1),
-        _strides(images.shape, channels_first),
-        which,
-        rows,
-        columns,
+        pixels.flat,
+        pixels.layouts,
+        pixels.rows,
+        pixels.columns,
         affines,
         transforms,
         min(augmentation.order, 1),
@@ -190,42 +173,39 @@ def _run_kernel(
         numbers[0].astype(kind),
         numbers[1].astype(kind),
         out.reshape(-1),
-        _strides(out.shape, channels_first),
+        np.array(
+            (size, width, 1, height * width) if rendering.channels_first else (size, width * channels, channels, 1)
+        ),
     )
 
 
-def _splined(
-    rendering: Rendering, images: Array, which: Array, rows: Array, columns: Array, affines: Array, like: Array
-) -> tuple[Array, Array, Array, Array]:
+def _neutral(channels: int) -> tuple[Standardization, tuple[Array, Array]]:
+    return Standardization(), (np.zeros(channels), np.ones(channels))
+
+
+def _splined(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) -> Pixels:
     """Resize and warp by splines; what is left of `affines` is the flips."""
-    warped = np.empty_like(like)
-    fill_mode = FILL_MODES[rendering.augmentation.fill_mode_number]
-    for k, sample in enumerate(which):
-        image, target = images[sample], warped[k]
-        if rendering.channels_first:
-            image, target = image.transpose(1, 2, 0), target.transpose(1, 2, 0)
-        image = image[np.ix_(rows, columns)].astype(like.dtype)
-        if not np.array_equal(affines[k, :6], (1, 0, 0, 0, 1, 0)):
-            image = spline_warp(image, affines[k], rendering.augmentation.order, fill_mode, rendering.augmentation.cval)
-        target[...] = image
-    affines[:, :6] = 1, 0, 0, 0, 1, 0
-    return warped, np.arange(len(which)), np.arange(len(rows)), np.arange(len(columns))
+    augmentation = rendering.augmentation
+    warped = np.empty((len(pixels), *pixels.size, pixels.channels), like.dtype)
+    for k in range(len(pixels)):
+        warped[k] = pixels.resized(k)
+        if not np.array_equal(affines[k, :6], _IDENTITY[:6]):
+            fill_mode = FILL_MODES[augmentation.fill_mode_number]
+            warped[k] = spline_warp(warped[k], affines[k], augmentation.order, fill_mode, augmentation.cval)
+    affines[:, :6] = _IDENTITY[:6]
+    return Pixels.of_array(warped, np.arange(len(warped)), channels_first=False)
 
 
-def _rounded(
-    rendering: Rendering, images: Array, which: Array, rows: Array, columns: Array, affines: Array, like: Array
-) -> tuple[Array, Array, Array, Array]:
+def _rounded(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) -> Pixels:
     """Warp, then round half up into an integer dtype, as SciPy does when it computes in one."""
     assert rendering.rounds_to is not None
-    channels = _sides(images.shape[1:], rendering.channels_first)[2]
     warped = np.empty_like(like)
-    neutral = np.zeros(channels), np.ones(channels)
-    no_colours = np.full((len(which), len(Column)), np.nan)
-    _run_kernel(rendering, images, which, rows, columns, affines, no_colours, Standardization(), neutral, warped)
+    nothing = np.full((len(pixels), len(Column)), np.nan)
+    _run_kernel(rendering, pixels, affines, nothing, *_neutral(pixels.channels), warped)
     limits = np.iinfo(rendering.rounds_to)
     np.clip(np.floor(warped + 0.5), limits.min, limits.max, out=warped)
-    affines[:] = 1, 0, 0, 0, 1, 0, 0, 0
-    return warped, np.arange(len(which)), np.arange(len(rows)), np.arange(len(columns))
+    affines[:] = _IDENTITY
+    return Pixels.of_array(warped, np.arange(len(warped)), rendering.channels_first)
 
 
 def _called(function: Callable[[Array], Any] | None, image: Array) -> Array:
@@ -243,26 +223,3 @@ def _called(function: Callable[[Array], Any] | None, image: Array) -> Array:
 def _sides(shape: tuple[int, ...], channels_first: bool) -> tuple[int, int, int]:
     """(height, width, channels) of an image's shape."""
     return (shape[1], shape[2], shape[0]) if channels_first else (shape[0], shape[1], shape[2])
-
-
-def _strides(shape: tuple[int, ...], channels_first: bool) -> Array:
-    """Elements per sample, row, column and channel of C-contiguous images."""
-    height, width, channels = _sides(shape[1:], channels_first)
-    size = height * width * channels
-    if channels_first:
-        return np.array([size, width, 1, height * width])
-    return np.array([size, width * channels, channels, 1])
-
-
-class _Unlocked:
-    """A read-only array's memory, declared writeable."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        interface = dict(array.__array_interface__)
-        interface["data"] = (interface["data"][0], False)
-        self.__array_interface__ = interface
-
-
-def _writeable(array: Array) -> Array:
-    return array if array.flags.writeable else np.asarray(_Unlocked(array))

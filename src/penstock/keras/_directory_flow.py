@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
+import keras
 from penstock._types import Array
 from penstock.batches._columns import BatchColumn, ClassNumbers, OneHot, SameImages
 from penstock.batches._images import ImageBatches
-from penstock.image._decode import CHANNELS, Loading
+from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding
 from penstock.keras._flow import Flow
 from penstock.keras._notice import notice
@@ -123,9 +123,15 @@ class DirectoryIterator(Flow):
             FileSource(tuple(self._filepaths)),
             self.image_shape,
             columns[self.class_mode],
-            (0.0, 255.0),
+            (0.0, self._largest_value()),
             loading=self._loading,
         )
+
+    def _largest_value(self) -> float:
+        """What brightness is clipped to; the first file speaks for all."""
+        if self.color_mode != "grayscale" or self.image_data_generator.brightness_range is None:
+            return 255.0
+        return largest_value(self._filepaths[0])
 
     def _packed(self, arrays: list[Array]) -> Any:
         return arrays[0] if self.class_mode is None else tuple(arrays)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
+import keras
 from penstock._errors import FlowClosed
 from penstock._types import Array, Executor, Indices, Step
 from penstock.batches._images import ImageBatches

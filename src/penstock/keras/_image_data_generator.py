@@ -7,16 +7,18 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
+import keras
 from penstock._types import Array
 from penstock.image._augment import Augmentation, ShiftRange
 from penstock.image._draw import Column, as_dict, draw_as_keras, from_dict
+from penstock.image._pixels import Pixels
 from penstock.image._render import Rendering, render
 from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._directory_flow import DirectoryIterator
+from penstock.sources._arrays import ArraySource
 
 _UNFITTED = (
     "This ImageDataGenerator specifies `{}`, but it hasn't been fit on any training data. "
@@ -433,7 +435,8 @@ class ImageDataGenerator:
             rounds_to=x.dtype if limits else None,
         )
         out: Array = np.empty((1, *x.shape), computed)
-        render(rendering, np.ascontiguousarray(x)[None], np.zeros(1, np.int64), row, out)
+        images, which = ArraySource(x[None]).take(np.zeros(1, np.int64))
+        render(rendering, Pixels.of_array(images, which, rendering.channels_first), row, out)
         image: Array = out[0]
         return image if colours or not integer else image.astype(x.dtype)
 

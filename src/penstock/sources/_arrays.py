@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from penstock._types import Array, Indices
+
+_READABLE = (np.uint8, np.uint16, np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,18 @@ class ArraySource:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices: Indices) -> tuple[Array, Indices]:
+    def take(self, indices: Indices, dtype: np.dtype[Any] | None = None) -> tuple[Array, Indices]:
         """A C-contiguous array that holds the asked-for images, and where in it they are.
 
-        Costs nothing for a C-contiguous array in the machine's byte order, of which a memory map is one; anything else
+        Costs nothing for a C-contiguous array of a dtype that kernels read, of which a memory map is one; anything else
         is copied, one batch at a time.
+
+        Args:
+            dtype: what to convert to; None for the array's own, or float32 where kernels do not read that.
         """
         images = self.images
-        if images.flags.c_contiguous and images.dtype.isnative:
+        readable = images.dtype.isnative and images.dtype in _READABLE
+        wanted = dtype or (images.dtype.newbyteorder("=") if images.dtype in _READABLE else np.dtype(np.float32))
+        if images.flags.c_contiguous and readable and wanted == images.dtype:
             return np.asarray(images), indices
-        taken = np.ascontiguousarray(images[indices])
-        return taken.astype(taken.dtype.newbyteorder("="), copy=False), np.arange(len(indices))
+        return np.ascontiguousarray(images[indices]).astype(wanted, copy=False), np.arange(len(indices))

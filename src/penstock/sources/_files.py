@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock._errors import ImageError
-from penstock._types import Array
+from penstock._types import Array, Indices
+from penstock.sources._read import OPEN_FLAGS, read_files
 
-# O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 
 
@@ -31,20 +30,23 @@ class FileSource:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, index: int) -> bytes:
-        """The bytes of sample `index`.
+    def read(self, indices: Indices) -> list[bytes | memoryview]:
+        """The bytes of each of the samples.
 
         Raises:
-            ImageError: the file is gone, or cannot be read; it names the path.
+            ImageError: a file is gone, or cannot be read; it names the path.
         """
+        numbers = indices.tolist()
+        blobs = read_files([self.paths[index] for index in numbers])
+        return [
+            self._read_by_python(index) if blob is None else blob for index, blob in zip(numbers, blobs, strict=True)
+        ]
+
+    def _read_by_python(self, index: int) -> bytes:
         path = self.paths[index]
         try:
-            # Three system calls; `open()` makes seven, and each gives up the interpreter lock.
-            descriptor = os.open(path, _OPEN_FLAGS)
-            try:
-                return _read_all(descriptor)
-            finally:
-                os.close(descriptor)
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
+                return file.read()
         except OSError as error:
             raise ImageError(
                 f"{path!r} cannot be read: {error.strerror or error}. It was there when the folder was listed; "
@@ -52,17 +54,6 @@ class FileSource:
                 index=index,
                 path=path,
             ) from error
-
-
-def _read_all(descriptor: int, chunk_bytes: int = 1 << 20) -> bytes:
-    """All bytes of a file; one call reads files under a megabyte, a second one sees their end."""
-    first = os.read(descriptor, chunk_bytes)
-    if len(first) < chunk_bytes:
-        return first
-    chunks = [first]
-    while chunk := os.read(descriptor, chunk_bytes):
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 @dataclass(frozen=True)

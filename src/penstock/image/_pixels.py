@@ -1,0 +1,68 @@
+"""Where the pixels of a batch's images lie in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from penstock._types import Array, Indices
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images in one flat array, with the nearest-neighbour resize that is still to come.
+
+    Attributes:
+        flat: the values of all images, one-dimensional, C-contiguous.
+        layouts: int64, `(images, 4)`: where an image begins, and the elements between rows, columns and channels.
+        channels: of every image.
+        rows, columns: int64, `(images, height)` and `(images, width)`, or one row for all: the input row and column
+            behind each of the target's.
+    """
+
+    flat: Array
+    layouts: Array
+    channels: int
+    rows: Array
+    columns: Array
+
+    @classmethod
+    def of_array(cls, images: Array, which: Indices, channels_first: bool) -> Pixels:
+        """Some images of a C-contiguous array of rank 4, at their own size."""
+        shape = images.shape[1:]
+        height, width, channels = (shape[1], shape[2], shape[0]) if channels_first else shape
+        layouts = np.empty((len(which), 4), np.int64)
+        layouts[:, 0] = which * (height * width * channels)
+        layouts[:, 1:] = (width, 1, height * width) if channels_first else (width * channels, channels, 1)
+        return cls(_writeable(images).reshape(-1), layouts, channels, np.arange(height)[None], np.arange(width)[None])
+
+    def __len__(self) -> int:
+        return len(self.layouts)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width after the resize."""
+        return self.rows.shape[1], self.columns.shape[1]
+
+    def resized(self, k: int) -> Array:
+        """Image k after the resize, a copy, `(height, width, channels)`."""
+        origin, row, column, channel = (int(value) for value in self.layouts[k])
+        rows, columns = self.rows[min(k, len(self.rows) - 1)], self.columns[min(k, len(self.columns) - 1)]
+        at = origin + rows[:, None, None] * row + columns[None, :, None] * column
+        return self.flat[at + np.arange(self.channels) * channel]
+
+
+class _Unlocked:
+    """A read-only array's memory, declared writeable."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
+def _writeable(array: Array) -> Array:
+    """The same memory. Kernels never write to images; a read-only type would only make Numba compile all anew."""
+    return array if array.flags.writeable else np.asarray(_Unlocked(array))

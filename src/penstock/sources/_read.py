@@ -1,0 +1,85 @@
+"""Many files in one call that gives up the interpreter lock once.
+
+Python's own `open`, `read` and `close` give it up three times a file, and beside a thread that is busy in Python each
+time costs up to 5 ms: reading 64 cached files of 44 kB took 0.9 s there instead of 2 ms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from penstock._compile import compiled, external
+
+_FIRST_GUESS_BYTES = 128 << 10  # a file; memory is only taken as it is written to
+# O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer.
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_HAS_POSIX_CALLS = os.name == "posix"
+
+_open = external("open", "int32", "voidptr", "int32")
+_seek = external("lseek", "int64", "int32", "int64", "int32")
+_read = external("read", "intp", "int32", "voidptr", "uintp")
+_close = external("close", "int32", "int32")
+
+
+def read_files(paths: Sequence[str]) -> list[memoryview | None]:
+    """The bytes of each file; None for one that could not be read, which `open` will say more about.
+
+    Args:
+        paths: as `open` takes them.
+    """
+    if not _HAS_POSIX_CALLS:
+        return [None] * len(paths)
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    text = np.frombuffer(b"".join(names), np.uint8)
+    starts = np.cumsum([0, *(len(name) for name in names[:-1])])
+    sizes = np.empty(len(paths), np.int64)
+    blobs: list[memoryview | None] = []
+    capacity = _FIRST_GUESS_BYTES * len(paths)
+    while len(blobs) < len(paths):
+        buffer = np.empty(capacity, np.uint8)
+        first = len(blobs)
+        end = _fill(text, starts, first, OPEN_FLAGS, buffer, sizes)
+        at, memory = 0, memoryview(buffer)  # type: ignore[arg-type]
+        for size in sizes[first:end].tolist():
+            blobs.append(None if size < 0 else memory[at : at + size])
+            at += max(0, size)
+        if end < len(paths):
+            capacity = max(capacity, int(sizes[end]))
+    return blobs
+
+
+@compiled()
+def _fill(text: Any, starts: Any, first: int, flags: int, buffer: Any, sizes: Any) -> int:
+    """Read files one behind the other into `buffer`, until one does not fit; returns its number.
+
+    Args:
+        text: uint8, the paths, each closed by a zero. starts: where each begins.
+        sizes: int64, gets each file's size, -1 for one that cannot be read; that of the one that does not fit, too.
+    """
+    at = 0
+    for k in range(first, starts.shape[0]):
+        sizes[k] = -1
+        descriptor = _open(text[starts[k] :].ctypes.data, np.int32(flags))
+        if descriptor < 0:
+            continue
+        size = _seek(descriptor, np.int64(0), np.int32(2))
+        if size > buffer.shape[0] - at:
+            _close(descriptor)
+            sizes[k] = size
+            return k
+        if size >= 0 and _seek(descriptor, np.int64(0), np.int32(0)) == 0:
+            done = 0
+            while done < size:
+                got = _read(descriptor, buffer[at + done :].ctypes.data, np.uint64(size - done))
+                if got <= 0:
+                    break
+                done += got
+            if done == size:
+                sizes[k] = size
+                at += size
+        _close(descriptor)
+    return int(starts.shape[0])
