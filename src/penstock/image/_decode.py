@@ -122,7 +122,7 @@ def _decode(blob: bytes | memoryview, path: str, loading: Loading, buffer: Array
 
 
 def largest_value(path: str) -> float:
-    """The largest value that a grayscale file can hold: 65535 for the deep ones, else 255 (also for unreadable ones)."""
+    """The largest value that a file can hold: 65535 for deep grayscale, else 255 (for unreadable ones, too)."""
     try:
         with Image.open(path) as image:
             return 65535.0 if image.mode in ("I;16", "I") else 255.0

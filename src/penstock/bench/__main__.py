@@ -1,0 +1,121 @@
+"""The command line: `python -m penstock.bench [run|table|readme]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from penstock.bench._machine import Machine, keep_to_cores
+from penstock.bench._measure import run_rounds
+from penstock.bench._record import Record, RowRecord, SideRecord
+from penstock.bench._table import put_between_markers, table
+
+ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
+_COMMANDS = ("run", "table", "readme")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; `run` is the one that needs not be named.
+
+    Returns:
+        The exit status: 0, or 2 for arguments and files that are not as they should be.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or (words[0] not in _COMMANDS and words[0] not in ("-h", "--help")):
+        words.insert(0, "run")
+    options = _parser().parse_args(words)
+    try:
+        if options.command == "run":
+            _run(options)
+        elif options.command == "table":
+            sys.stdout.write(table(Record.load(options.record)))
+        else:
+            block = table(Record.load(options.record))
+            text = put_between_markers(options.file.read_text("utf-8"), block)
+            options.file.write_text(text, "utf-8")
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"penstock.bench: {error}\n")
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    # Both before anything of Keras or NumPy is imported: they read the one and count their threads by the other.
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keep_to_cores(options.cores)
+    import keras
+
+    from penstock.bench._photographs import ensure_photographs
+    from penstock.bench._rows import READS_FILES, ROWS
+    from penstock.bench._scale import Scale
+
+    keras.utils.disable_interactive_logging()  # both sides would say how many files they found, for every reading
+    rounds = options.rounds or (1 if options.quick else 5)
+    seconds = options.seconds or (0.02 if options.quick else 2.0)
+    began = perf_counter()
+    records = []
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
+        folder = options.data or Path(temporary, "photographs")
+        scale = Scale.quick(folder) if options.quick else Scale.full(folder)
+        if READS_FILES.intersection(options.rows):
+            ensure_photographs(folder, scale.photographs)
+        for name in ROW_NAMES:
+            if name not in options.rows:
+                continue
+            _tell(f"{name}:")
+            row = ROWS[name](scale)
+            readings = run_rounds(row.sides, rounds, seconds, _tell)
+            sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
+            records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
+    settings = {"rounds": rounds, "seconds": seconds, "quick": options.quick, "backend": keras.backend.backend()}
+    record = Record(Machine.here(), settings, perf_counter() - began, tuple(records))
+    if options.out:
+        record.save(options.out)
+    sys.stdout.write(table(record))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m penstock.bench",
+        description="Measure penstock and Keras's own ImageDataGenerator, in turns, on this machine.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure (the default)")
+    run.add_argument("--rows", nargs="+", choices=ROW_NAMES, default=ROW_NAMES, help="what to measure")
+    run.add_argument("--rounds", type=_positive(int), help="readings of each side (5)")
+    run.add_argument("--seconds", type=_positive(float), help="least measured time of a reading (2)")
+    run.add_argument("--cores", type=int, default=2, help="keep to so many cores; 0 for all (2)")
+    run.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
+    run.add_argument("--quick", action="store_true", help="tiny data, one round: to see that it works")
+    run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
+    show = commands.add_parser("table", help="print a record as Markdown")
+    show.add_argument("record", type=Path)
+    readme = commands.add_parser("readme", help="put a record's table between the bench markers of a file")
+    readme.add_argument("record", type=Path)
+    readme.add_argument("file", type=Path)
+    return parser
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parsed(text: str) -> float:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"should be above 0. Received: {text}")
+        return value
+
+    parsed.__name__ = kind.__name__  # argparse names it where the text is no number at all
+    return parsed
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""How much is fed: a full run, or a quick one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.bench._border import Border
+from penstock.bench._workloads import InFiles, InMemory
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much data is fed.
+
+    Attributes:
+        photographs: JPEG files to make, where the folder is empty.
+        memory, files: what is fed; `memory_float` is as `memory`.
+        border: the training run.
+    """
+
+    photographs: int
+    memory: InMemory
+    memory_float: InMemory
+    files: InFiles
+    border: Border
+
+    @classmethod
+    def full(cls, folder: Path) -> Scale:
+        """As the targets are meant."""
+        return cls(
+            512, InMemory(), InMemory(dtype="float32"), InFiles(folder), Border.of(20, 5, batch_size=128, epochs=6)
+        )
+
+    @classmethod
+    def quick(cls, folder: Path) -> Scale:
+        """Enough to see that everything runs."""
+        return cls(
+            8,
+            InMemory(64, side_px=16, batch_size=16),
+            InMemory(64, side_px=16, batch_size=16, dtype="float32"),
+            InFiles(folder, target_px=64, batch_size=4),
+            Border.of(2, 1, batch_size=8, epochs=2),
+        )

@@ -1,0 +1,74 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import penstock
+from penstock.cli._endings import plain_endings
+
+app = typer.Typer(
+    name="penstock",
+    help="Feeds images to Keras models: augmented, in order, on all cores.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback is a bug report: plain, and without the values of variables
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"penstock {penstock.__version__}")
+        raise typer.Exit
+
+
+def _workers(text: str) -> str:
+    if text != "auto" and not text.isdecimal():
+        raise typer.BadParameter('should be "auto" or a number from 0 on.')
+    return text
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Your own images, one folder per class. Left out: crops of 8 photographs."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture and the photographs are written.")] = Path(
+        "demo"
+    ),
+    epochs: Annotated[int, typer.Option(min=1, help="How often training sees every image.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    workers: Annotated[
+        str, typer.Option(metavar="N", callback=_workers, help='Threads that feed; "auto" is one per usable CPU.')
+    ] = "auto",
+    photos: Annotated[int, typer.Option(min=32, max=100_000, help="Crops to make of the photographs.")] = 800,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed makes the same images.")] = 0,
+) -> None:
+    """Train a small network on augmented photographs, and compare the feed with Keras's own."""
+    with plain_endings():
+        from penstock.cli._demo import DemoOptions, run_demo
+
+        run_demo(
+            DemoOptions(
+                data=data,
+                out=out,
+                epochs=epochs,
+                batch_size=batch_size,
+                workers=workers if workers == "auto" else int(workers),
+                photos=photos,
+                seed=seed,
+            )
+        )

@@ -1,0 +1,119 @@
+"""What `penstock demo` does, step by step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+
+from penstock.cli._demo_report import DemoReport
+from penstock.cli._endings import CommandError
+from penstock.cli._photographs import make_crops
+from penstock.cli._training_images import TrainingImages, crops_to_train_on, folder_to_train_on
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the user chose.
+
+    Attributes:
+        data: class folders to train on; None for crops of photographs.
+        out: the folder that everything is written to.
+        epochs: of training.
+        batch_size: images in a batch.
+        workers: threads that feed, or "auto".
+        photos: crops to make.
+        seed: of crops, augmentation, order and weights.
+    """
+
+    data: Path | None
+    out: Path
+    epochs: int
+    batch_size: int
+    workers: int | str
+    photos: int
+    seed: int
+
+
+def run_demo(options: DemoOptions) -> None:
+    """Run the demo, and print what comes of it.
+
+    Raises:
+        CommandError: one of the folders will not do; nothing has been written then.
+    """
+    began = perf_counter()
+    report = DemoReport(Console(highlight=False, markup=False, soft_wrap=True))
+    own_images = None if options.data is None else folder_to_train_on(options.data)
+    _check_out(options.out, options.data)
+    with report.busy("Loading Keras"):
+        # Keras reads its back end's name when it is imported; hence not at the top.
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import keras
+
+        from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
+        from penstock.cli._feed_rates import ROUNDS, measure_feeds
+        from penstock.cli._feeds import training_flow, validation_flow
+        from penstock.cli._grid import check_picture, draw_grid
+        from penstock.cli._training import train
+
+        keras.config.disable_interactive_logging()  # or every flow would say how many images it found
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
+        keras.utils.set_random_seed(options.seed)
+    report.heading(keras.version(), keras.config.backend())
+
+    picture = options.out / "augmented.png"
+    check_picture(picture)
+    images = own_images or _make_images(options, report)
+    report.images(images)
+
+    with report.progress("Measuring", ROUNDS) as advance:
+        rates = measure_feeds(
+            images,
+            INPUT_SIDE_PX,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            seed=options.seed,
+            on_round=advance,
+        )
+    report.rates(rates)
+
+    with (
+        training_flow(
+            images, INPUT_SIDE_PX, batch_size=options.batch_size, workers=options.workers, seed=options.seed
+        ) as training,
+        validation_flow(images, INPUT_SIDE_PX, batch_size=options.batch_size, workers=options.workers) as validation,
+        report.progress("Training", options.epochs * len(training)) as advance,
+    ):
+        trained = train(
+            classic_model(len(images.classes)),
+            training,
+            validation,
+            options.epochs,
+            on_step=advance,
+            on_epoch=report.epoch,
+        )
+    report.training(trained, images)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    draw_grid(images, picture, options.seed)
+    report.picture(picture, perf_counter() - began)
+
+
+def _check_out(out: Path, data: Path | None) -> None:
+    if out.exists() and not out.is_dir():
+        raise CommandError(f"--out should be a folder. {str(out)!r} is a file.")
+    # The picture would be an image of one more class at the next run.
+    if data is not None and out.resolve().is_relative_to(data.resolve()):
+        raise CommandError(f"--out should not lie in --data, which is left as it is. {str(out)!r} does.")
+
+
+def _make_images(options: DemoOptions, report: DemoReport) -> TrainingImages:
+    with report.progress("Cutting photographs", options.photos) as advance:
+        crops = make_crops(options.out / "photographs", options.photos, options.seed, advance)
+    report.crops(crops)
+    return crops_to_train_on(crops)

@@ -1,0 +1,135 @@
+"""What `penstock demo` says on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import penstock
+from penstock.cli._photographs import CropFolder
+from penstock.cli._training_images import TrainingImages
+from penstock.feed._cpus import usable_cpus
+
+if TYPE_CHECKING:
+    from penstock.cli._feed_rates import FeedRate, FeedRates
+    from penstock.cli._training import Epoch, Training
+
+_BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
+
+
+class DemoReport:
+    """Prints each step's outcome; bars and spinners vanish when a step is done, and show on terminals only.
+
+    Args:
+        console: where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """A spinner."""
+        if self._console.is_terminal:
+            with self._console.status(f"{what} ..."):
+                yield
+        else:
+            yield
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """A bar, and a function that moves it on by one."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        terminal = self._console.is_terminal
+        with Progress(*columns, console=self._console, transient=True, disable=not terminal) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda: progress.advance(task)
+
+    def heading(self, keras_version: str, backend: str) -> None:
+        """Who is at work."""
+        self._say(
+            f"penstock {penstock.__version__}, Keras {keras_version} on {_BACKENDS.get(backend, backend)}, "
+            f"{_counted(usable_cpus(), 'CPU')}\n"
+        )
+
+    def crops(self, crops: CropFolder) -> None:
+        """Where the photographs are."""
+        count = crops.training_crops + crops.validation_crops
+        done = "were cut before and are used again" if crops.reused else "cut"
+        self._say(
+            f"{count} crops of {len(crops.classes)} photographs {done}: {crops.training.parent}\n"
+            "Which photograph is it? Training and validation crops come from other places of it."
+        )
+
+    def images(self, images: TrainingImages) -> None:
+        """What is trained on."""
+        self._say(
+            f"{images.training_images} images to train on, {images.validation_images} to validate with, "
+            f"{len(images.classes)} classes: {_listed(images.classes)}\n"
+        )
+
+    def rates(self, rates: FeedRates) -> None:
+        """The two feeds."""
+        table = Table("feed", "threads")
+        table.add_column("images per second", justify="right")
+        table.add_column("slowest to fastest round", justify="right")
+        table.add_row("penstock", str(rates.penstock.workers or 1), *_rate(rates.penstock))
+        if rates.keras is not None:
+            table.add_row("Keras's ImageDataGenerator", "1", *_rate(rates.keras))
+        self._console.print(table)
+        rounds = f"{len(rates.penstock.images_per_s)} rounds of {_counted(rates.batches, 'batch', 'batches')} each"
+        if rates.times_as_fast is None:
+            self._say(f"Median of {rounds}. This Keras has no ImageDataGenerator of its own to compare with.\n")
+        else:
+            self._say(
+                f"Medians of {rounds}, in turns, same folder, same settings: "
+                f"penstock feeds {rates.times_as_fast:.1f} times as fast.\n"
+            )
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One line when an epoch is over."""
+        self._say(
+            f"epoch {epoch.number}: loss {epoch.loss:.3f}, accuracy {_percent(epoch.accuracy)}, "
+            f"validation accuracy {_percent(epoch.validation_accuracy)} ({epoch.seconds:.1f} s)"
+        )
+
+    def training(self, training: Training, images: TrainingImages) -> None:
+        """What the model has learnt, and whether it had to wait."""
+        last = training.epochs[-1]
+        self._say(
+            f"Validation accuracy: {_percent(last.validation_accuracy)} "
+            f"(chance, always naming the commonest of {len(images.classes)} classes: {_percent(images.chance)})\n"
+            f"Of {training.seconds:.1f} s of training, the model waited {training.wait_s:.1f} s for images.\n"
+        )
+
+    def picture(self, path: Path, seconds: float) -> None:
+        """Where the picture is."""
+        self._say(f"Six images, each as six epochs show it to the model: {path}\nDone in {seconds:.0f} s.")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text)
+
+
+def _rate(rate: FeedRate) -> tuple[str, str]:
+    slowest, fastest = min(rate.images_per_s), max(rate.images_per_s)
+    return f"{rate.median_images_per_s:,.0f}", f"{slowest:,.0f} to {fastest:,.0f}"
+
+
+def _percent(share: float) -> str:
+    return "none" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _listed(names: tuple[str, ...], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,44 @@
+"""How a command ends: one line for people instead of a traceback, and an exit code for scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from penstock._errors import PenstockError
+
+_EXTRA_OF = dict.fromkeys(("jax", "jaxlib", "matplotlib", "rich", "skimage", "sklearn", "typer"), "demo")
+_EXTRA_OF |= {"tensorflow": "tensorflow", "torch": "torch"}
+
+FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-C ended
+
+
+class CommandError(Exception):
+    """What the user asked for cannot be done; the text says why and what to do, in one line."""
+
+
+@contextmanager
+def plain_endings() -> Iterator[None]:
+    """End the program with one line on standard error.
+
+    A missing extra, a `CommandError` or a `PenstockError` ends it with 1, Ctrl-C with 130. Anything else is a bug, and
+    keeps its traceback.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end("stopped", INTERRUPTED)
+    except (CommandError, PenstockError) as error:
+        _end(" ".join(str(error).split()), FAILED)
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA_OF:
+            raise
+        _end(f'this needs {package}, which is not installed. pip install "penstock[{_EXTRA_OF[package]}]"', FAILED)
+
+
+def _end(line: str, code: int) -> None:
+    # Nothing from here on: not the error that led here, and no second Ctrl-C's either.
+    sys.stderr.write(f"penstock: {line}\n")
+    raise SystemExit(code) from None
