@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 export KERAS_BACKEND ?= jax
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench docs clean
 
 demo: $(STAMP)
 	$(BIN)/penstock demo
@@ -26,6 +26,9 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m penstock.bench --out benchmarks/records/foundation.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/foundation.json README.md
+
+docs: $(STAMP)
+	$(BIN)/python scripts/docs.py
 
 clean:
 	rm -rf $(VENV)
