@@ -18,6 +18,7 @@ ROOMS = {
     "feed": {"_types", "_errors"},
     "batches": {"_types", "_errors", "image", "sources"},
     "keras": {"_types", "_errors", "image", "sources", "feed", "batches"},
+    "callbacks": {"keras"},
     "cli": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "bench"},
     "bench": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "cli"},
     "_types": set(),

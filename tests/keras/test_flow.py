@@ -231,6 +231,18 @@ def test_a_preprocessing_function_sees_augmented_unscaled_images_and_may_keep_th
         np.testing.assert_array_equal(image, copy)
 
 
+def test_a_function_that_draws_from_a_global_generator_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    keras.config.enable_interactive_logging()
+    for function, expected in (
+        (lambda image: image + np.random.rand(), True),
+        (lambda image: image + 1, False),
+        (np.sqrt, False),
+    ):
+        with ImageDataGenerator(preprocessing_function=function).flow(X, workers=0) as flow:
+            next(flow)
+        assert ("draws from a global random generator" in capsys.readouterr().out) is expected
+
+
 def test_save_to_dir_writes_what_is_delivered_and_nothing_ahead(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -20,6 +20,7 @@ class Plan:
         batch_size: samples in a batch; an epoch's last batch may hold fewer.
         order: the samples of an epoch in order; a pure function of the epoch.
         batch_order: the batches of an epoch in order, by number; None for 0, 1, 2 ...
+        resumed_at: a position and how many of its batch's samples were delivered before, with another batch size.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class Plan:
         batch_size: int,
         order: Callable[[int], Indices],
         batch_order: Callable[[int], Indices] | None = None,
+        resumed_at: tuple[int, int] = (0, 0),
     ) -> None:
         self.samples = samples
         self.batch_size = batch_size
+        self._resumed_at = resumed_at
         # An epoch's order is needed by each of its steps, and the next one's while this one ends.
         self._order = lru_cache(maxsize=2)(order)
         self._batch_order = None if batch_order is None else lru_cache(maxsize=2)(batch_order)
@@ -50,5 +53,8 @@ class Plan:
         if self._batch_order is not None:
             number = int(self._batch_order(epoch)[number])
         start = number * self.batch_size
-        indices = np.ascontiguousarray(self._order(epoch)[start : start + self.batch_size])
+        stop = start + self.batch_size
+        if position == self._resumed_at[0]:
+            start += self._resumed_at[1]
+        indices = np.ascontiguousarray(self._order(epoch)[start:stop])
         return Step(epoch, number, self.steps_per_epoch, indices)

@@ -511,22 +511,29 @@ def _is_identity(affine: Any) -> Any:
 
 
 @compiled()
+def _extent_of_keys(keys: Any, shift: Any, mask: Any) -> tuple[Any, Any]:
+    """Smallest and largest float, as signed integers that are ordered alike.
+
+    LLVM vectorises a minimum of integers; one of floats it does not, for the sake of NaN (0.55 ns a value, not 0.1).
+    """
+    low = high = keys[0] ^ ((keys[0] >> shift) & mask)
+    for i in range(_u(keys.shape[0])):
+        key = keys[i] ^ ((keys[i] >> shift) & mask)  # a negative float's bits count downwards
+        low, high = min(low, key), max(high, key)
+    return low ^ ((low >> shift) & mask), high ^ ((high >> shift) & mask)
+
+
+@compiled()
 def _extent(block: Any) -> tuple[Any, Any]:
-    """Smallest and largest value of a flat block."""
-    low, high = np.empty(_LANES, block.dtype), np.empty(_LANES, block.dtype)
-    low[:], high[:] = block[0], block[0]
-    whole = block.shape[0] - block.shape[0] % _LANES
-    for i in range(0, whole, _LANES):
-        for lane in range(_LANES):
-            v = block[i + lane]
-            low[lane] = v if v < low[lane] else low[lane]
-            high[lane] = v if v > high[lane] else high[lane]
-    smallest, largest = low[0], high[0]
-    for lane in range(_LANES):
-        smallest, largest = min(smallest, low[lane]), max(largest, high[lane])
-    for i in range(whole, block.shape[0]):
-        smallest, largest = min(smallest, block[i]), max(largest, block[i])
-    return smallest, largest
+    """Smallest and largest value of a flat block of float32 or float64."""
+    ends = np.empty(2, block.dtype)
+    if block.itemsize == 4:
+        ends32 = ends.view(np.int32)
+        ends32[0], ends32[1] = _extent_of_keys(block.view(np.int32), np.int32(31), np.int32(0x7FFFFFFF))
+    else:
+        ends64 = ends.view(np.int64)
+        ends64[0], ends64[1] = _extent_of_keys(block.view(np.int64), np.int64(63), np.int64(0x7FFFFFFFFFFFFFFF))
+    return ends[0], ends[1]
 
 
 @compiled()
@@ -647,8 +654,9 @@ def standardize_block(
         mean = mean if sample_centre else 0.0
         unit = 1 / (spread + 1e-6) if sample_scale else 1.0
     factor, offset, own_gain = kind(rescale), kind(mean), kind(unit)
-    for i in range(block.shape[0]):
-        block[i] = (block[i] * factor - offset) * own_gain
+    if factor != 1 or offset != 0 or own_gain != 1:
+        for i in range(block.shape[0]):
+            block[i] = (block[i] * factor - offset) * own_gain
     plane = block.shape[0] // channels
     for k in range(channels):
         if centre[k] != 0 or gain[k] != 1:

@@ -50,7 +50,8 @@ class Pixels:
         origin, row, column, channel = (int(value) for value in self.layouts[k])
         rows, columns = self.rows[min(k, len(self.rows) - 1)], self.columns[min(k, len(self.columns) - 1)]
         at = origin + rows[:, None, None] * row + columns[None, :, None] * column
-        return self.flat[at + np.arange(self.channels) * channel]
+        image: Array = self.flat[at + np.arange(self.channels) * channel]
+        return image
 
 
 class _Unlocked:

@@ -11,9 +11,9 @@ import keras
 from penstock._types import Array
 from penstock.batches._columns import Values
 from penstock.batches._images import ImageBatches
-from penstock.keras._feeding import Feeding
+from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
-from penstock.keras._settings import check_batch_size, check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import check_save_to_dir, choose_seed, image_batches
 from penstock.sources._arrays import ArraySource
 
 if TYPE_CHECKING:
@@ -96,6 +96,9 @@ class NumpyArrayIterator(Flow):
         if self.image_data_generator.brightness_range is None:
             return 0.0, 255.0  # not used; looking for the largest value would read all of a memory map
         return 0.0, 1.0 if max(float(np.max(image)) for image in self.x) <= 1 else 255.0
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "array", self.x.shape, str(self.x.dtype)
 
     def _packed(self, arrays: list[Array]) -> Any:
         extras = 1 + len(self.x_misc)

@@ -12,10 +12,10 @@ from penstock._types import Array
 from penstock.batches._columns import BatchColumn, ClassNumbers, OneHot, SameImages
 from penstock.batches._images import ImageBatches
 from penstock.image._decode import CHANNELS, Loading, largest_value
-from penstock.keras._feeding import Feeding
+from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
 from penstock.keras._notice import notice
-from penstock.keras._settings import check_batch_size, check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import check_save_to_dir, choose_seed, image_batches
 from penstock.sources._files import EXTENSIONS, FileSource, list_class_folders
 
 if TYPE_CHECKING:
@@ -132,6 +132,9 @@ class DirectoryIterator(Flow):
         if self.color_mode != "grayscale" or self.image_data_generator.brightness_range is None:
             return 255.0
         return largest_value(self._filepaths[0])
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "directory", *self.filenames
 
     def _packed(self, arrays: list[Array]) -> Any:
         return arrays[0] if self.class_mode is None else tuple(arrays)

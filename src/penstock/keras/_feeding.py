@@ -60,3 +60,9 @@ def parse_bytes(size: Any) -> int | None:
     if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
         return int(size)
     raise ValueError(f'`max_queue_bytes` should be a positive integer or a text like "2GB". Received: {size!r}')
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """A positive integer."""
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(f"`batch_size` should be a positive integer. Received: {batch_size!r}")

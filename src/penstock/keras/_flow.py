@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import threading
@@ -21,8 +22,10 @@ from penstock.feed.executors._serial import SerialExecutor
 from penstock.feed.executors._threads import ThreadExecutor
 from penstock.image._draw import Domain, permutation
 from penstock.keras._asker import Asker, find_asker, is_keras_asking
-from penstock.keras._feeding import Feeding, parse_bytes, parse_queue_size, parse_workers
+from penstock.keras._feeding import Feeding, check_batch_size, parse_bytes, parse_queue_size, parse_workers
 from penstock.keras._notice import notice
+
+STATE_VERSION = 1
 
 
 class Flow(keras.utils.PyDataset):  # type: ignore[misc]
@@ -62,6 +65,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         self._shuffle = shuffle
         self._feeding = feeding
         self._position = 0
+        self._resumed_at = (0, 0)
         self._last_addresses = (-2, -2)
         self._shuffles_batches = False
         self._feeder: Feeder | None = None
@@ -76,6 +80,15 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def _packed(self, arrays: list[Array]) -> Any:
         """The arrays of a batch in the structure that Keras's iterators yield."""
         raise NotImplementedError
+
+    def _identity(self) -> tuple[Any, ...]:
+        """What tells this flow's data from other data, as values whose `repr` is the same in every process."""
+        raise NotImplementedError
+
+    @property
+    def _follows_batches(self) -> bool:
+        """Whether what is drawn depends on the batch, not on the sample alone."""
+        return bool(self.image_data_generator.semantics == "keras")
 
     # --- the stream ---
 
@@ -131,6 +144,60 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    # --- resuming ---
+
+    def state_dict(self, *, position: int | None = None) -> dict[str, Any]:
+        """Where the stream is, to go on from in another process: `{version, seed, epoch, samples, fingerprint}`.
+
+        It counts samples, so it holds no worker count and no batch size. It can be written as JSON.
+
+        Args:
+            position: of the stream, in batches delivered; None for now.
+        """
+        with self.lock:
+            epoch, number = divmod(self._position if position is None else position, len(self))
+            samples = number * self._batch_size
+            if epoch * len(self) + number == self._resumed_at[0]:
+                samples += self._resumed_at[1]
+            return {
+                "version": STATE_VERSION,
+                "seed": self.seed,
+                "epoch": epoch,
+                "samples": samples,
+                "fingerprint": self._fingerprint(),
+            }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was, at once and with any number of workers.
+
+        With another batch size the first batch is what is left up to the next of its multiples; no sample is lost or
+        seen twice.
+
+        Raises:
+            ValueError: the state is none, or belongs to other data.
+        """
+        wanted = {"version", "seed", "epoch", "samples", "fingerprint"}
+        if not isinstance(state, dict) or set(state) != wanted:
+            raise ValueError(f"A state should be a dict with the keys {sorted(wanted)}. Received: {state!r}")
+        if state["version"] != STATE_VERSION:
+            raise ValueError(f"A state should have version {STATE_VERSION}. Received: {state['version']!r}")
+        if state["fingerprint"] != self._fingerprint():
+            raise ValueError(
+                "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
+                "differ. Load it into a flow over the data that it was saved with."
+            )
+        number, skipped = divmod(state["samples"], self._batch_size)
+        if skipped and self._follows_batches:
+            raise ValueError(
+                f'semantics="keras" draws by batch, so {state["samples"]} samples into an epoch it cannot go on with '
+                f"batches of {self._batch_size}. Use the batch size that the state was saved with."
+            )
+        with self.lock:
+            self.seed = state["seed"]
+            self._position = state["epoch"] * len(self) + number
+            self._resumed_at = (self._position, skipped)
+            self._reopen()
+
     # --- what one can read off it ---
 
     @property
@@ -177,10 +244,12 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     @batch_size.setter
     def batch_size(self, batch_size: int) -> None:
         with self.lock:
+            check_batch_size(batch_size)
             self.reset()
             epoch = self._position // len(self)
             self._batch_size = batch_size
             self._position = epoch * len(self)
+            self._resumed_at = (0, 0)
             self._reopen()
 
     @property
@@ -268,7 +337,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
                 batches = self._make_batches()
                 self._maker = batches
                 self._feeder = Feeder(
-                    Plan(self.n, self._batch_size, batches.randomness.order, self._batch_order()),
+                    Plan(self.n, self._batch_size, batches.randomness.order, self._batch_order(), self._resumed_at),
                     batches,
                     self._executor(),
                     max_queue_size=self._feeding.max_queue_size,
@@ -281,6 +350,10 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             return None
         length, seed = len(self), self.seed
         return lambda epoch: permutation(length, seed, epoch, stream=1)
+
+    def _fingerprint(self) -> str:
+        settings = (self.n, self._shuffle, self._follows_batches, *self._identity())
+        return hashlib.blake2b(repr(settings).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def _executor(self) -> Executor:
         return ThreadExecutor(self._feeding.workers) if self._feeding.workers else SerialExecutor()

@@ -35,16 +35,21 @@ def choose_seed(seed: Any, semantics: str) -> int:
     return int(seed)
 
 
-def check_batch_size(batch_size: Any) -> None:
-    """A positive integer."""
-    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(f"`batch_size` should be a positive integer. Received: {batch_size!r}")
-
-
 def check_save_to_dir(save_to_dir: Any) -> None:
     """None, or a folder that is there."""
     if save_to_dir and not os.path.isdir(save_to_dir):
         raise ValueError(f"`save_to_dir` should be a folder that exists. Received: {save_to_dir!r}")
+
+
+def draws_globally(function: Any) -> bool:
+    """Whether a function's own code names a global random generator; a guess, good enough for a line of notice."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    return "random" in code.co_names or any(
+        getattr(function.__globals__.get(name), "__module__", None) in ("random", "numpy.random")
+        for name in code.co_names
+    )
 
 
 def image_batches(
@@ -69,6 +74,11 @@ def image_batches(
         raise ValueError(
             f"Keras's brightness goes through Pillow, which knows images of 1, 3 or 4 channels. Received: {channels}. "
             'Use semantics="corrected".'
+        )
+    if draws_globally(generator.preprocessing_function):
+        notice(
+            "penstock: `preprocessing_function` draws from a global random generator, which threads share; "
+            "its draws do not follow from the seed."
         )
     rendering = Rendering(
         augmentation,
