@@ -113,7 +113,8 @@ class Kill(keras.callbacks.Callback):
 
 model.compile(keras.optimizers.SGD(1e-4), loss, run_eagerly=True)
 steps = 15 if len(sys.argv) < 4 else int(sys.argv[3])
-model.fit(flow.endless(), steps_per_epoch=steps, verbose=0, callbacks=[FlowCheckpoint(flow, folder, save_freq=1), Kill()])
+callbacks = [FlowCheckpoint(flow, folder, save_freq=1), Kill()]
+model.fit(flow.endless(), steps_per_epoch=steps, verbose=0, callbacks=callbacks)
 print("weights", float(np.sum(np.abs(model.layers[-1].kernel))))
 """
 

@@ -38,8 +38,8 @@ def in_this_thread(make_flow: Callable[[], Any]) -> Feed:
 def in_threads(make_flow: Callable[[], Any], threads: int) -> Feed:
     """Keras's iterator drawn from several Python threads.
 
-    Keras's own `OrderedEnqueuer` does the same work in the same kind of thread pool, but ends the pool with each epoch
-    and loses at least 0.1 s there, of an epoch of 4 s. So this is what Keras can do at best.
+    Keras's own `OrderedEnqueuer` does the same work in the same kind of thread pool, but ends the pool with each epoch:
+    197 images/s where this gives 211, with epochs of 512 files. So this is what Keras can do at best.
     """
 
     @contextmanager

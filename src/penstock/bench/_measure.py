@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+
+from penstock.bench._load import LoadMeter
 
 Clock = Callable[[], float]
 
 UNSTABLE_SHARE = 0.15  # of the median; five quiet rounds on two cores of a shared machine stay within 2 to 6 %
+DISTURBED_CORES = 0.1  # taken by others; an idle Linux machine takes 0.00 to 0.03
 _LEAST_READINGS = 3  # fewer have no spread to speak of
 
 
@@ -22,12 +25,15 @@ class Reading:
         wall_s: measured time, warm-up excluded.
         images: delivered in that time.
         parts: the single values behind `value`, where it is itself a median.
+        own_cores, others_cores: in use meanwhile, warm-up included; see `Load`.
     """
 
     value: float
     wall_s: float
     images: int = 0
     parts: tuple[float, ...] = ()
+    own_cores: float = 0.0
+    others_cores: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,10 @@ def run_rounds(
         side.measure(0)
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
+            meter = LoadMeter()
             reading = side.measure(seconds)
-            readings[side.name].append(reading)
-            tell(f"round {number + 1}/{rounds}  {side.name}: {reading.value:,.1f} {side.unit}")
+            load = meter.load()
+            readings[side.name].append(replace(reading, own_cores=load.own_cores, others_cores=load.others_cores))
+            beside = f"  (others: {load.others_cores:.2f} cores)" if load.others_cores > DISTURBED_CORES else ""
+            tell(f"round {number + 1}/{rounds}  {side.name}: {reading.value:,.1f} {side.unit}{beside}")
     return {name: tuple(values) for name, values in readings.items()}

@@ -85,8 +85,8 @@ def files(scale: Scale) -> Row:
             Claim("against Keras in 2 threads", "penstock", "Keras, 2 threads", SPEED_UP, 6),
         ),
         _file_settings(scale),
-        "Files are in the page cache. Keras in 2 threads is its iterator drawn by a ThreadPoolExecutor: faster than its "
-        "OrderedEnqueuer, which loses 0.1 s at each epoch's end.",
+        "Files are in the page cache. Keras in 2 threads is its iterator drawn by a ThreadPoolExecutor, faster than "
+        "its OrderedEnqueuer, which loses 0.1 s at each epoch's end.",
     )
 
 

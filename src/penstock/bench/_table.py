@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penstock.bench._measure import DISTURBED_CORES
 from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -83,5 +84,10 @@ def _remarks(record: Record) -> Iterator[str]:
     )
     if settings.get("quick"):
         yield "A quick run on tiny data: it shows that the benchmark works, and no speed."
+    readings = [reading for row in record.rows for side in row.sides for reading in side.readings]
+    disturbed = [reading.others_cores for reading in readings if reading.others_cores > DISTURBED_CORES]
+    if disturbed:
+        share = f"{len(disturbed)} of {len(readings)} readings"
+        yield f"Other processes took up to {max(disturbed):.1f} cores during {share}: not to be trusted."
     if any(side.summary.unstable for row in record.rows for side in row.sides):
         yield f"{_MARK.strip()} unstable: quartiles more than 15 % of the median apart, or fewer than three rounds."

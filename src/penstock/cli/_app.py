@@ -49,12 +49,13 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture and the photographs are written.")] = Path(
         "demo"
     ),
-    epochs: Annotated[int, typer.Option(min=1, help="How often training sees every image.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    epochs: Annotated[int, typer.Option(min=1, help="How often training sees every image.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 16,
     workers: Annotated[
         str, typer.Option(metavar="N", callback=_workers, help='Threads that feed; "auto" is one per usable CPU.')
     ] = "auto",
-    photos: Annotated[int, typer.Option(min=32, max=100_000, help="Crops to make of the photographs.")] = 800,
+    photos: Annotated[int, typer.Option(min=32, max=100_000, help="Crops to make of the photographs.")] = 640,
+    rounds: Annotated[int, typer.Option(min=1, help="How often the feeds are measured; the medians count.")] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The same seed makes the same images.")] = 0,
 ) -> None:
     """Train a small network on augmented photographs, and compare the feed with Keras's own."""
@@ -69,6 +70,7 @@ def demo(
                 batch_size=batch_size,
                 workers=workers if workers == "auto" else int(workers),
                 photos=photos,
+                rounds=rounds,
                 seed=seed,
             )
         )

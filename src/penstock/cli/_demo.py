@@ -26,6 +26,7 @@ class DemoOptions:
         batch_size: images in a batch.
         workers: threads that feed, or "auto".
         photos: crops to make.
+        rounds: of the measurement.
         seed: of crops, augmentation, order and weights.
     """
 
@@ -35,6 +36,7 @@ class DemoOptions:
     batch_size: int
     workers: int | str
     photos: int
+    rounds: int
     seed: int
 
 
@@ -53,9 +55,8 @@ def run_demo(options: DemoOptions) -> None:
         os.environ.setdefault("KERAS_BACKEND", "jax")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import keras
-
         from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
-        from penstock.cli._feed_rates import ROUNDS, measure_feeds
+        from penstock.cli._feed_rates import measure_feeds
         from penstock.cli._feeds import training_flow, validation_flow
         from penstock.cli._grid import check_picture, draw_grid
         from penstock.cli._training import train
@@ -71,12 +72,13 @@ def run_demo(options: DemoOptions) -> None:
     images = own_images or _make_images(options, report)
     report.images(images)
 
-    with report.progress("Measuring", ROUNDS) as advance:
+    with report.progress("Measuring", options.rounds) as advance:
         rates = measure_feeds(
             images,
             INPUT_SIDE_PX,
             batch_size=options.batch_size,
             workers=options.workers,
+            rounds=options.rounds,
             seed=options.seed,
             on_round=advance,
         )

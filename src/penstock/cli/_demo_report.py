@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -65,7 +66,7 @@ class DemoReport:
         done = "were cut before and are used again" if crops.reused else "cut"
         self._say(
             f"{count} crops of {len(crops.classes)} photographs {done}: {crops.training.parent}\n"
-            "Which photograph is it? Training and validation crops come from other places of it."
+            "The question: which photograph is it? Training and validation crops are cut at different places of it."
         )
 
     def images(self, images: TrainingImages) -> None:
@@ -77,21 +78,24 @@ class DemoReport:
 
     def rates(self, rates: FeedRates) -> None:
         """The two feeds."""
-        table = Table("feed", "threads")
-        table.add_column("images per second", justify="right")
-        table.add_column("slowest to fastest round", justify="right")
-        table.add_row("penstock", str(rates.penstock.workers or 1), *_rate(rates.penstock))
+        table = Table("feed", box=box.SIMPLE_HEAD)
+        for title in ("threads", "images per second", "slowest to fastest round"):
+            table.add_column(title, justify="right")
+        table.add_row("penstock", *_cells(rates.penstock))
         if rates.keras is not None:
-            table.add_row("Keras's ImageDataGenerator", "1", *_rate(rates.keras))
+            table.add_row("Keras's own class", *_cells(rates.keras))
         self._console.print(table)
-        rounds = f"{len(rates.penstock.images_per_s)} rounds of {_counted(rates.batches, 'batch', 'batches')} each"
-        if rates.times_as_fast is None:
+        count, batches = len(rates.penstock.images_per_s), rates.penstock.batches
+        rounds = f"{_counted(count, 'round')} of {_counted(batches, 'batch', 'batches')}"
+        if rates.keras is None:
             self._say(f"Median of {rounds}. This Keras has no ImageDataGenerator of its own to compare with.\n")
-        else:
-            self._say(
-                f"Medians of {rounds}, in turns, same folder, same settings: "
-                f"penstock feeds {rates.times_as_fast:.1f} times as fast.\n"
-            )
+            return
+        if rates.keras.batches != batches:
+            rounds += f" (Keras: {rates.keras.batches}, to save time)"
+        self._say(
+            f"Medians of {rounds}, taken in turns, from the same folder with the same settings.\n"
+            f"penstock feeds {rates.times_as_fast:.1f} times as fast.\n"
+        )
 
     def epoch(self, epoch: Epoch) -> None:
         """One line when an epoch is over."""
@@ -117,9 +121,9 @@ class DemoReport:
         self._console.print(text)
 
 
-def _rate(rate: FeedRate) -> tuple[str, str]:
+def _cells(rate: FeedRate) -> tuple[str, str, str]:
     slowest, fastest = min(rate.images_per_s), max(rate.images_per_s)
-    return f"{rate.median_images_per_s:,.0f}", f"{slowest:,.0f} to {fastest:,.0f}"
+    return str(rate.threads), f"{rate.median_images_per_s:,.0f}", f"{slowest:,.0f} to {fastest:,.0f}"
 
 
 def _percent(share: float) -> str:

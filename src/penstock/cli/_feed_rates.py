@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -10,10 +11,10 @@ from typing import Any
 
 from penstock.cli._feeds import keras_iterator, training_flow
 from penstock.cli._training_images import TrainingImages
+from penstock.keras._directory_flow import DirectoryIterator
 
-ROUNDS = 5
-_BATCHES = 10
-_KERAS_BUDGET_S = 20.0  # on large photographs Keras makes a few images a second, and nobody waits minutes to learn that
+_BATCHES = 20
+_BUDGET_S = 15.0  # of each feed, about: of large photographs Keras makes a few a second, and nobody waits for hundreds
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class FeedRate:
     """How fast a feed is.
 
     Attributes:
-        workers: threads that make batches; 0 for the caller's own.
+        threads: that make batches.
+        batches: in a round.
         images_per_s: of each round.
     """
 
-    workers: int
+    threads: int
+    batches: int
     images_per_s: tuple[float, ...]
 
     @property
@@ -41,12 +44,10 @@ class FeedRates:
     Attributes:
         penstock: this one.
         keras: Keras's private class; None where this Keras has none.
-        batches: in a round, of each feed.
     """
 
     penstock: FeedRate
     keras: FeedRate | None
-    batches: int
 
     @property
     def times_as_fast(self) -> float | None:
@@ -62,52 +63,74 @@ def measure_feeds(
     *,
     batch_size: int,
     workers: int | str,
+    rounds: int,
     seed: int,
     on_round: Callable[[], object] = lambda: None,
 ) -> FeedRates:
     """Measure both feeds in turns, after a batch of each that warms up kernels, imports and the disk's cache.
-
-    Each of penstock's rounds is a flow of its own, timed from the first request to the last batch: nothing that was
-    made ahead while Keras was measured, or before the clock started, is counted.
 
     Args:
         images: the training set is fed.
         side_px: of the finished images.
         batch_size: images in a batch.
         workers: penstock's; "auto" is the usable CPUs.
+        rounds: at least 1.
         seed: of both feeds.
         on_round: called after each round of both.
     """
-    with training_flow(images, side_px, batch_size=batch_size, workers=workers, seed=seed) as flow:
+
+    def open_flow(number: int) -> DirectoryIterator:
+        return training_flow(images, side_px, batch_size=batch_size, workers=workers, seed=seed + number)
+
+    round_s = _BUDGET_S / rounds
+    with open_flow(0) as flow:
         next(flow)
-        threads = flow.workers
-    try:
-        twin = keras_iterator(images, side_px, batch_size=batch_size, seed=seed)
-    except ImportError:
-        twin = None
-    batches = _whole_turns(_BATCHES, threads)
-    if twin is not None:
-        began = perf_counter()
-        next(twin)
-        affordable = int(_KERAS_BUDGET_S / ROUNDS / (perf_counter() - began))
-        batches = max(1, min(batches, affordable))
+        threads = max(1, flow.workers)
+        # Every thread makes as many batches as the others: with one left over, the rest would be idle meanwhile.
+        batches = threads * _between(1, round_s / _seconds(lambda: flow[0]), -(-_BATCHES // threads))
     ours, theirs = [], []
-    for number in range(ROUNDS):
-        with training_flow(images, side_px, batch_size=batch_size, workers=workers, seed=seed + number) as flow:
-            ours.append(_images_per_s(flow, batches))
+    with warnings.catch_warnings():
+        # Keras still calls SciPy by a name that SciPy has deprecated; a user of the demo can do nothing about it.
+        warnings.filterwarnings("ignore", "Please import", DeprecationWarning)
+        keras_batches, twin = batches, _keras_iterator_if_any(images, side_px, batch_size=batch_size, seed=seed)
         if twin is not None:
-            theirs.append(_images_per_s(twin, batches))
-        on_round()
-    return FeedRates(FeedRate(threads, tuple(ours)), FeedRate(0, tuple(theirs)) if theirs else None, batches)
+            keras_batches = _between(1, round_s / _seconds(lambda: next(twin)), batches)
+        for number in range(rounds):
+            with open_flow(number) as flow:
+                _run_dry(flow)
+                ours.append(_images_per_s(flow, batches))
+            if twin is not None:
+                theirs.append(_images_per_s(twin, keras_batches))
+            on_round()
+    return FeedRates(
+        FeedRate(threads, batches, tuple(ours)), FeedRate(1, keras_batches, tuple(theirs)) if theirs else None
+    )
 
 
-def _whole_turns(at_least: int, threads: int) -> int:
-    """Batches that leave no thread without one in the last turn."""
-    turn = max(1, threads)
-    return -(-at_least // turn) * turn
+def _run_dry(flow: DirectoryIterator) -> None:
+    """Take batches until none is ready: what was made before the clock starts must not count."""
+    for _ in range(max(flow.max_queue_size, flow.workers) + 1):
+        next(flow)
 
 
 def _images_per_s(feed: Iterator[Any], batches: int) -> float:
     began = perf_counter()
     images = sum(len(next(feed)[0]) for _ in range(batches))
     return images / (perf_counter() - began)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    began = perf_counter()
+    action()
+    return perf_counter() - began
+
+
+def _between(least: int, wish: float, most: int) -> int:
+    return max(least, min(int(wish), most))
+
+
+def _keras_iterator_if_any(images: TrainingImages, side_px: int, *, batch_size: int, seed: int) -> Any:
+    try:
+        return keras_iterator(images, side_px, batch_size=batch_size, seed=seed)
+    except ImportError:
+        return None

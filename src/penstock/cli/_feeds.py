@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._image_data_generator import ImageDataGenerator
 
 # What the cats-and-dogs example augments with; brightness and colours stay.
-AUGMENTATION = MappingProxyType(
+AUGMENTATION: Mapping[str, Any] = MappingProxyType(
     {
         "rotation_range": 40,
         "width_shift_range": 0.2,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from penstock._types import Array
 from penstock.cli._endings import CommandError
 from penstock.cli._feeds import AUGMENTATION
 from penstock.cli._training_images import TrainingImages
@@ -42,20 +43,18 @@ def draw_grid(images: TrainingImages, path: Path, seed: int) -> None:
         path: of the PNG, 1200 x 1200 pixels; replaced if it is there.
         seed: of the augmentation.
     """
-    # One batch holds one column, since the generator draws anew for each epoch, and an epoch is the six images.
-    columns = []
+    # A batch is a column, since an epoch is the six images, and the generator draws anew for each epoch.
     with ImageDataGenerator(**AUGMENTATION).flow(
         _originals(images), batch_size=ROWS, shuffle=False, seed=seed, workers=0
     ) as flow:
-        for _ in range(COLUMNS):
-            columns.append(np.concatenate(list(next(flow)), axis=0))
+        columns = [np.concatenate(list(next(flow)), axis=0) for _ in range(COLUMNS)]
     pixels = np.rint(np.concatenate(columns, axis=1) * 255).astype(np.uint8)
     signature = PngImagePlugin.PngInfo()
     signature.add_text("Software", _SIGNATURE)
     Image.fromarray(pixels).save(path, "PNG", pnginfo=signature)
 
 
-def _originals(images: TrainingImages) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _originals(images: TrainingImages) -> Array:
     with ImageDataGenerator().flow_from_directory(
         images.training,
         target_size=(TILE_SIDE_PX, TILE_SIDE_PX),

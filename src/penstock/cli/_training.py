@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Any
 
 import keras
-
 from penstock.keras._flow import Flow
 
 
@@ -52,7 +51,7 @@ def train(
     epochs: int,
     *,
     on_step: Callable[[], object] = lambda: None,
-    on_epoch: Callable[[Epoch], object] = lambda epoch: None,
+    on_epoch: Callable[[Epoch], object] = lambda _: None,
 ) -> Training:
     """Fit a compiled model that measures its accuracy.
 
@@ -76,10 +75,10 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
         self._on_step, self._on_epoch = on_step, on_epoch
         self._began = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         self._began = perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         self._on_step()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
