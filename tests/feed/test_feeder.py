@@ -8,8 +8,8 @@ import weakref
 
 import numpy as np
 import pytest
-from fakes import FakeMaker
 
+from fakes import FakeMaker
 from penstock import BatchError, FlowClosed
 from penstock._types import Executor
 from penstock.feed._feeder import Feeder
@@ -98,6 +98,21 @@ def test_an_error_comes_in_its_turn_names_the_batch_and_can_be_retried(workers: 
     feeder.close()
 
 
+def test_a_worker_that_asks_to_exit_is_heard_and_its_batch_can_be_retried() -> None:
+    class Exiting(FakeMaker):
+        def read(self, step):
+            if self.broken:
+                raise SystemExit(3)
+
+    maker = Exiting(broken={(0, 0)})
+    feeder = make_feeder(maker, ThreadExecutor(1))
+    with pytest.raises(SystemExit):
+        feeder.get(0)
+    maker.broken.clear()
+    assert feeder.get(0)[0].number == 0
+    feeder.close()
+
+
 def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """KeyboardInterrupt is raised at every line of `get` and of what it calls in the feeder, one after the other."""
     import sys
@@ -110,7 +125,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
     while at_line < 400:
         countdown = at_line
 
-        def trace(frame, event, argument):  # noqa: ANN001, ANN202
+        def trace(frame, event, argument):
             nonlocal countdown
             if frame.f_code.co_filename != _feeder.__file__:
                 return None
@@ -124,7 +139,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
 
         sys.settrace(trace)
         try:
-            step, arrays = feeder.get(position)
+            _, arrays = feeder.get(position)
         except KeyboardInterrupt:
             interrupts += 1
         else:

@@ -6,8 +6,8 @@ import gc
 
 import numpy as np
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from penstock._types import ArraySpec, BatchSpec
 from penstock.feed._slots import SlotPool
 

@@ -8,8 +8,8 @@ import threading
 
 import numpy as np
 import pytest
-from fakes import FakeMaker
 
+from fakes import FakeMaker
 from penstock._types import Step
 from penstock.feed.executors._threads import ThreadExecutor
 
@@ -66,7 +66,14 @@ print("left in the middle")
 
 @pytest.mark.parametrize(
     "end",
-    ["", "raise SystemExit(0)", "flow.close()", "del flow", "keep = [flow]; keep.append(keep)", "import gc; gc.disable()"],
+    [
+        "",
+        "raise SystemExit(0)",
+        "flow.close()",
+        "del flow",
+        "keep = [flow]; keep.append(keep)",
+        "import gc; gc.disable()",
+    ],
 )
 def test_the_interpreter_ends_although_the_consumer_stopped_in_the_middle(end: str) -> None:
     done = subprocess.run(
@@ -92,7 +99,5 @@ def stuck(image):
     return image
 """
     script = SCRIPT.format(setup=setup, options=", preprocessing_function=stuck", end="")
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -14,15 +14,11 @@ from penstock._errors import BatchError, ImageError
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
 from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
-from penstock.image._decode import Loading, decode_all
+from penstock.image._decode import Loading, decode_groups
 from penstock.image._pixels import Pixels
 from penstock.image._render import FunctionFailed, Rendering, render
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
-
-# Files decoded before they are rendered together: each call costs a hand-over of the interpreter lock, and eight
-# photographs of 157,000 pixels (3.8 MB) still lie in the cache when they are rendered.
-_GROUP = 8
 
 
 @dataclass(frozen=True)
@@ -105,11 +101,13 @@ class ImageBatches:
         transforms = self.randomness.transforms(step, *self._sides())
         decode_s, transform_s = 0.0, perf_counter() - began
         paths = [self.source.paths[index] for index in step.indices.tolist()]
-        for start in range(0, len(blobs), _GROUP):
-            group = slice(start, start + _GROUP)
+        groups = decode_groups(blobs, paths, self.loading)
+        while True:
             began = perf_counter()
             try:
-                pixels = decode_all(blobs[group], paths[group], self.loading)
+                group, pixels = next(groups)
+            except StopIteration:
+                break
             except ImageError as error:
                 error.index = int(step.indices[paths.index(str(error.path))])
                 raise
@@ -117,7 +115,7 @@ class ImageBatches:
             try:
                 render(self.rendering, pixels, transforms[group], out[group], compute_dtype=self.float_dtype)
             except FunctionFailed as failure:
-                row = start + failure.args[0]
+                row = group.start + failure.args[0]
                 raise _function_error(step, row, paths[row], failure.__cause__) from failure.__cause__
             decode_s, transform_s = decode_s + decoded - began, transform_s + perf_counter() - decoded
         return {"decode": decode_s, "transform": transform_s}

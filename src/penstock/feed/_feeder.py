@@ -191,8 +191,10 @@ class Feeder:
             return entry.future.result()
         except CancelledError:
             raise FlowClosed("this flow was closed while a batch was waited for") from None
-        except Exception:
-            entry.future = None
+        except BaseException:
+            # An interrupt leaves the worker at it; only what has failed is made again.
+            if entry.future.done():
+                entry.future = None
             raise
 
     def _drop(self) -> None:

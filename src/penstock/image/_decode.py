@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ INTERPOLATIONS = {
     "box": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
 }
+# Files are rendered together, since each call costs a hand-over of the interpreter lock; eight photographs of 157,000
+# pixels still lie in a core's cache then.
+_GROUP_BYTES = 4 << 20
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _JPEG_COLOURS = {"grayscale": "GRAY", "rgb": "RGB", "rgba": "RGBA"}
 _GRAYSCALE_MODES = ("L", "I;16", "I")
@@ -60,6 +63,28 @@ class Loading:
             # A plane's index is an int32, and its border adds three pixels a side.
             if (size[0] + 3) * (size[1] + 3) >= 2**31:
                 raise ValueError(f"`target_size` should hold less than 2**31 pixels. Received: {size}")
+
+
+def decode_groups(
+    blobs: Sequence[bytes | memoryview], paths: Sequence[str], loading: Loading, group_bytes: int = _GROUP_BYTES
+) -> Iterator[tuple[slice, Pixels]]:
+    """Decode files a few at a time; see `decode_all`.
+
+    Args:
+        group_bytes: of decoded pixels to hold at once; one file is always allowed, and what is no JPEG comes alone.
+
+    Yields:
+        Which files, and their pixels.
+    """
+    sizes = [_jpeg_bytes(_jpeg_frame(blob), loading) or group_bytes for blob in blobs]
+    start = 0
+    while start < len(blobs):
+        stop, held = start + 1, sizes[start]
+        while stop < len(blobs) and held + sizes[stop] <= group_bytes:
+            held += sizes[stop]
+            stop += 1
+        yield slice(start, stop), decode_all(blobs[start:stop], paths[start:stop], loading)
+        start = stop
 
 
 def decode_all(blobs: Sequence[bytes | memoryview], paths: Sequence[str], loading: Loading) -> Pixels:
