@@ -2,12 +2,14 @@
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
+    _demo_report      what it says
     _photographs      crops of photographs that other packages ship
-    _class_folders    the user's own images, checked
-    _feed_rates       images per second, penstock beside Keras
+    _training_images  these, or the user's own images, checked
+    _feeds            penstock's, and Keras's with the same settings
+    _feed_rates       images per second of both
     _classic_model    the cats-and-dogs network
     _training         fitting it, with progress
-    _grid             the picture
+    _grid, _picture   augmented images, and their file
     _endings          how every command ends
 
 Commands load what they need when they run: `penstock --version` needs neither Keras nor an extra beyond Typer.

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from penstock.cli._demo_report import DemoReport
 from penstock.cli._endings import CommandError
-from penstock.cli._photographs import make_crops
+from penstock.cli._photographs import make_crops, shipped_photographs
+from penstock.cli._picture import check_picture, save_picture
 from penstock.cli._training_images import TrainingImages, crops_to_train_on, folder_to_train_on
 
 
@@ -48,8 +49,13 @@ def run_demo(options: DemoOptions) -> None:
     """
     began = perf_counter()
     report = DemoReport(Console(highlight=False, markup=False, soft_wrap=True))
+    # What can be refused is refused before Keras is loaded, which takes seconds.
     own_images = None if options.data is None else folder_to_train_on(options.data)
+    if own_images is None:
+        shipped_photographs()
     _check_out(options.out, options.data)
+    picture = options.out / "augmented.png"
+    check_picture(picture)
     with report.busy("Loading Keras"):
         # Keras reads its back end's name when it is imported; hence not at the top.
         os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -58,7 +64,7 @@ def run_demo(options: DemoOptions) -> None:
         from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
         from penstock.cli._feed_rates import measure_feeds
         from penstock.cli._feeds import training_flow, validation_flow
-        from penstock.cli._grid import check_picture, draw_grid
+        from penstock.cli._grid import augmented_grid
         from penstock.cli._training import train
 
         keras.config.disable_interactive_logging()  # or every flow would say how many images it found
@@ -67,8 +73,6 @@ def run_demo(options: DemoOptions) -> None:
         keras.utils.set_random_seed(options.seed)
     report.heading(keras.version(), keras.config.backend())
 
-    picture = options.out / "augmented.png"
-    check_picture(picture)
     images = own_images or _make_images(options, report)
     report.images(images)
 
@@ -101,8 +105,7 @@ def run_demo(options: DemoOptions) -> None:
         )
     report.training(trained, images)
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    draw_grid(images, picture, options.seed)
+    save_picture(augmented_grid(images, options.seed), picture)
     report.picture(picture, perf_counter() - began)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from penstock._errors import PenstockError
 
@@ -16,6 +17,11 @@ FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-
 
 class CommandError(Exception):
     """What the user asked for cannot be done; the text says why and what to do, in one line."""
+
+
+def in_the_way(path: Path) -> CommandError:
+    """What is there is not ours to replace."""
+    return CommandError(f"{path} is in the way, and `penstock demo` did not make it. Choose another --out.")
 
 
 @contextmanager

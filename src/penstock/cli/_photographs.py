@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from penstock.cli._endings import CommandError
+from penstock.cli._endings import CommandError, in_the_way
 
 SHORTEST_SIDE_PX, LONGEST_SIDE_PX = 300, 500
 MANIFEST = "penstock-demo.json"
@@ -132,7 +132,11 @@ def make_crops(folder: Path, crops: int, seed: int, on_crop: Callable[[], object
         and all((folder / file).is_file() for file in files)
     )
     if not reused:
-        for file in old.get("files", ()):
+        mine = set(old.get("files", ()))
+        for file in files:
+            if file not in mine and (folder / file).exists():
+                raise in_the_way(folder / file)
+        for file in mine:
             (folder / file).unlink(missing_ok=True)
         # Written before the crops are: an interrupted run leaves nothing that the next one does not know as its own.
         _write_manifest(folder, recipe, files, complete=False)
@@ -171,13 +175,7 @@ def _cut(photograph: Image.Image, crop: _Crop, seed: int) -> Image.Image:
 
 def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("xb") as file:
-            image.save(file, "JPEG", quality=90)
-    except FileExistsError:
-        raise CommandError(
-            f"{path} is in the way, and `penstock demo` did not make it. Choose another --out."
-        ) from None
+    image.save(path, "JPEG", quality=90)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -190,9 +188,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if any(file.is_absolute() or ".." in file.parts for file in files):
             raise ValueError("files outside the folder")
     except (OSError, ValueError, KeyError, TypeError):
-        raise CommandError(
-            f"{folder} is there, and `penstock demo` did not make it. Choose another --out, or move it away."
-        ) from None
+        raise in_the_way(folder) from None
     return dict(manifest)
 
 
