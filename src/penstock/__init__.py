@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
     from penstock.keras._flow import Flow as Flow
+    from penstock.keras._functions import (
+        apply_affine_transform as apply_affine_transform,
+        apply_brightness_shift as apply_brightness_shift,
+        apply_channel_shift as apply_channel_shift,
+        array_to_img as array_to_img,
+        img_to_array as img_to_array,
+        load_img as load_img,
+        random_brightness as random_brightness,
+        random_channel_shift as random_channel_shift,
+        random_rotation as random_rotation,
+        random_shear as random_shear,
+        random_shift as random_shift,
+        random_zoom as random_zoom,
+        save_img as save_img,
+        validate_filename as validate_filename,
+    )
     from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
 
 __version__ = "0.1.0"
@@ -37,6 +53,25 @@ _LAZY = {
     "Flow": "penstock.keras._flow",
     "ImageDataGenerator": "penstock.keras._image_data_generator",
     "NumpyArrayIterator": "penstock.keras._array_flow",
+    **dict.fromkeys(
+        (
+            "apply_affine_transform",
+            "apply_brightness_shift",
+            "apply_channel_shift",
+            "array_to_img",
+            "img_to_array",
+            "load_img",
+            "random_brightness",
+            "random_channel_shift",
+            "random_rotation",
+            "random_shear",
+            "random_shift",
+            "random_zoom",
+            "save_img",
+            "validate_filename",
+        ),
+        "penstock.keras._functions",
+    ),
 }
 
 __all__ = ["BatchError", "FlowClosed", "ImageError", "PenstockError", "WorkerError", "__version__", *_LAZY]

@@ -12,13 +12,11 @@ import numpy as np
 import keras
 from penstock._types import Array
 from penstock.image._augment import Augmentation, ShiftRange
-from penstock.image._draw import Column, as_dict, draw_as_keras, from_dict
-from penstock.image._pixels import Pixels
-from penstock.image._render import Rendering, render
+from penstock.image._draw import as_dict, draw_as_keras
 from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._directory_flow import DirectoryIterator
-from penstock.sources._arrays import ArraySource
+from penstock.keras._single_image import transformed
 
 _UNFITTED = (
     "This ImageDataGenerator specifies `{}`, but it hasn't been fit on any training data. "
@@ -418,27 +416,13 @@ class ImageDataGenerator:
         x = np.asarray(x)
         if x.ndim != 3:
             raise ValueError(f"Input arrays must be multi-channel 2D images. Received: shape {x.shape}")
-        row = from_dict(transform_parameters)
-        nothing = np.array_equal(row, from_dict({}), equal_nan=True)
-        if nothing:
-            return x
-        integer = x.dtype.kind in "iub"
-        colours = not np.isnan(row[0, Column.channel_shift_intensity :]).all()
-        computed = x.dtype if x.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-        limits = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
-        value_range = (float(limits.min), float(limits.max)) if limits else (0.0, 1.0 if x.max() <= 1 else 255.0)
-        rendering = Rendering(
+        return transformed(
+            x,
+            transform_parameters,
             self.augmentation,
-            channels_first=self.data_format == "channels_first",
             as_keras=self.semantics == "keras",
-            value_range=value_range,
-            rounds_to=x.dtype if limits else None,
+            channels_first=self.data_format == "channels_first",
         )
-        out: Array = np.empty((1, *x.shape), computed)
-        images, which = ArraySource(x[None]).take(np.zeros(1, np.int64))
-        render(rendering, Pixels.of_array(images, which, rendering.channels_first), row, out)
-        image: Array = out[0]
-        return image if colours or not integer else image.astype(x.dtype)
 
     def random_transform(self, x: Array, seed: int | None = None) -> Array:
         """Transform one image at random.
