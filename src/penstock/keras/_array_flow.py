@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,8 @@ from penstock.batches._columns import Values
 from penstock.batches._images import ImageBatches
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
-from penstock.keras._settings import check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches
 from penstock.sources._arrays import ArraySource
-
-if TYPE_CHECKING:
-    from penstock.keras._image_data_generator import ImageDataGenerator
 
 
 class NumpyArrayIterator(Flow):
@@ -33,7 +30,7 @@ class NumpyArrayIterator(Flow):
         self,
         x: Any,
         y: Any,
-        image_data_generator: ImageDataGenerator,
+        image_data_generator: Generator,
         batch_size: int = 32,
         shuffle: bool = False,
         sample_weight: Any = None,
@@ -134,9 +131,7 @@ def _check_lengths(images: Array, y: Array | None, sample_weight: Array | None) 
             )
 
 
-def _part(
-    generator: ImageDataGenerator, subset: str, images: Array, y: Array | None, ignore_class_split: bool
-) -> slice:
+def _part(generator: Generator, subset: str, images: Array, y: Array | None, ignore_class_split: bool) -> slice:
     """The first share of the samples is for validation, the rest for training."""
     border = int(len(images) * generator._validation_split)
     if y is not None and not ignore_class_split and not np.array_equal(np.unique(y[:border]), np.unique(y[border:])):

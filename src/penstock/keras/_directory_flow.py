@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,8 @@ from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
 from penstock.keras._notice import notice
-from penstock.keras._settings import check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches
 from penstock.sources._files import EXTENSIONS, FileSource, list_class_folders
-
-if TYPE_CHECKING:
-    from penstock.keras._image_data_generator import ImageDataGenerator
 
 
 class DirectoryIterator(Flow):
@@ -38,7 +35,7 @@ class DirectoryIterator(Flow):
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        image_data_generator: ImageDataGenerator,
+        image_data_generator: Generator,
         target_size: tuple[int, int] = (256, 256),
         color_mode: str = "rgb",
         classes: list[str] | None = None,

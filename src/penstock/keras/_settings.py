@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,12 +14,31 @@ from penstock.batches._randomness import CounterRandomness, KerasRandomness, Ran
 from penstock.image._augment import Augmentation
 from penstock.image._decode import Loading
 from penstock.image._render import Rendering
+from penstock.image._standardize import Standardization
 from penstock.keras._notice import notice
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
 
 if TYPE_CHECKING:
     from penstock.keras._flow import Flow
+
+
+class Generator(Protocol):
+    """What a flow reads off the `ImageDataGenerator` that it belongs to."""
+
+    semantics: str
+    preprocessing_function: Any
+    brightness_range: Any
+    _validation_split: float
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The ranges as they are now, checked."""
+        ...
+
+    def standardization(self) -> Standardization:
+        """What is done to values last."""
+        ...
 
 
 def choose_seed(seed: Any, semantics: str) -> int:
@@ -61,7 +80,7 @@ def image_batches(
     loading: Loading | None = None,
 ) -> ImageBatches:
     """The maker of a flow's batches, with its generator's settings as they are now."""
-    generator: Any = flow.image_data_generator
+    generator: Generator = flow.image_data_generator
     dtype = np.dtype(flow.dtype)
     as_keras = generator.semantics == "keras"
     augmentation = generator.augmentation
