@@ -75,4 +75,4 @@ class KerasRandomness:
         return np.array([draw_as_keras(self.augmentation, random, height, width) for _ in step.indices], np.float64)
 
     def _random(self, batches_seen: int) -> Any:
-        return np.random.RandomState(self.seed + batches_seen)
+        return np.random.RandomState((self.seed + batches_seen) % 2**32)  # where Keras would end with an error

@@ -10,6 +10,7 @@
     _classic_model    the cats-and-dogs network
     _training         fitting it, with progress
     _grid, _picture   augmented images, and their file
+    _ctrl_c           which Keras would swallow
     _endings          how every command ends
 
 Commands load what they need when they run: `penstock --version` needs neither Keras nor an extra beyond Typer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -60,7 +61,12 @@ def run_demo(options: DemoOptions) -> None:
         # Keras reads its back end's name when it is imported; hence not at the top.
         os.environ.setdefault("KERAS_BACKEND", "jax")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import keras
+        try:
+            import keras
+        except ValueError:
+            backend = os.environ["KERAS_BACKEND"]
+            raise CommandError(f"KERAS_BACKEND should be a back end that Keras has. Received: {backend!r}") from None
+
         from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
         from penstock.cli._feed_rates import measure_feeds
         from penstock.cli._feeds import training_flow, validation_flow
@@ -76,7 +82,9 @@ def run_demo(options: DemoOptions) -> None:
     images = own_images or _make_images(options, report)
     report.images(images)
 
-    with report.progress("Measuring", options.rounds) as advance:
+    with report.progress("Measuring", options.rounds) as advance, warnings.catch_warnings():
+        # Keras still calls SciPy by a name that SciPy has deprecated; a user of the demo can do nothing about it.
+        warnings.filterwarnings("ignore", "Please import", DeprecationWarning)
         rates = measure_feeds(
             images,
             INPUT_SIDE_PX,
@@ -114,7 +122,7 @@ def _check_out(out: Path, data: Path | None) -> None:
         raise CommandError(f"--out should be a folder. {str(out)!r} is a file.")
     # The picture would be an image of one more class at the next run.
     if data is not None and out.resolve().is_relative_to(data.resolve()):
-        raise CommandError(f"--out should not lie in --data, which is left as it is. {str(out)!r} does.")
+        raise CommandError(f"--out should not lie in --data, and {str(out)!r} does. Choose another --out.")
 
 
 def _make_images(options: DemoOptions, report: DemoReport) -> TrainingImages:

@@ -28,8 +28,8 @@ def in_the_way(path: Path) -> CommandError:
 def plain_endings() -> Iterator[None]:
     """End the program with one line on standard error.
 
-    A missing extra, a `CommandError` or a `PenstockError` ends it with 1, Ctrl-C with 130. Anything else is a bug, and
-    keeps its traceback.
+    A missing extra, a `CommandError`, a `PenstockError` or a file that cannot be read or written ends it with 1, Ctrl-C
+    with 130. Anything else is a bug, and keeps its traceback.
     """
     try:
         yield
@@ -37,6 +37,10 @@ def plain_endings() -> Iterator[None]:
         _end("stopped", INTERRUPTED)
     except (CommandError, PenstockError) as error:
         _end(" ".join(str(error).split()), FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(f"{error.filename}: {error.strerror}", FAILED)
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 from typing import Any
 
+from PIL import UnidentifiedImageError
+
+from penstock.cli._endings import CommandError
 from penstock.cli._feeds import keras_iterator, training_flow
 from penstock.cli._training_images import TrainingImages
 from penstock.keras._directory_flow import DirectoryIterator
@@ -77,6 +79,9 @@ def measure_feeds(
         rounds: at least 1.
         seed: of both feeds.
         on_round: called after each round of both.
+
+    Raises:
+        ImageError, CommandError: an image cannot be read.
     """
 
     def open_flow(number: int) -> DirectoryIterator:
@@ -89,10 +94,8 @@ def measure_feeds(
         # Every thread makes as many batches as the others: with one left over, the rest would be idle meanwhile.
         batches = threads * _between(1, round_s / _seconds(lambda: flow[0]), -(-_BATCHES // threads))
     ours, theirs = [], []
-    with warnings.catch_warnings():
-        # Keras still calls SciPy by a name that SciPy has deprecated; a user of the demo can do nothing about it.
-        warnings.filterwarnings("ignore", "Please import", DeprecationWarning)
-        keras_batches, twin = batches, _keras_iterator_if_any(images, side_px, batch_size=batch_size, seed=seed)
+    keras_batches, twin = batches, _keras_iterator_if_any(images, side_px, batch_size=batch_size, seed=seed)
+    try:
         if twin is not None:
             keras_batches = _between(1, round_s / _seconds(lambda: next(twin)), batches)
         for number in range(rounds):
@@ -102,6 +105,11 @@ def measure_feeds(
             if twin is not None:
                 theirs.append(_images_per_s(twin, keras_batches))
             on_round()
+    except UnidentifiedImageError as error:  # from Keras, which does not say which image it is; penstock does
+        with open_flow(0) as flow:
+            for _ in range(len(flow)):
+                next(flow)
+        raise CommandError(f"Keras cannot read one of the images below {images.training}: {error}") from None
     return FeedRates(
         FeedRate(threads, batches, tuple(ours)), FeedRate(1, keras_batches, tuple(theirs)) if theirs else None
     )

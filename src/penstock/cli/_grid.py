@@ -34,13 +34,14 @@ def augmented_grid(images: TrainingImages, seed: int) -> Array:
 
 def _originals(images: TrainingImages) -> Array:
     """uint8, `(6, 200, 200, 3)`."""
-    with ImageDataGenerator().flow_from_directory(
+    with ImageDataGenerator(validation_split=images.validation_split).flow_from_directory(
         images.training,
         target_size=(TILE_SIDE_PX, TILE_SIDE_PX),
         classes=list(images.classes),
         class_mode=None,
         batch_size=1,
         shuffle=False,
+        subset="training" if images.validation_split else None,
         interpolation="lanczos",
         workers=0,
     ) as flow:

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import keras
+from penstock.cli._ctrl_c import remembered_ctrl_c
 from penstock.keras._flow import Flow
 
 
@@ -61,10 +62,14 @@ def train(
         epochs: at least 1.
         on_step: called after each step.
         on_epoch: called after each epoch.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, at the end of the step at the latest.
     """
-    reporter = _Reporter(on_step, on_epoch)
     began = perf_counter()
-    model.fit(training, validation_data=validation, epochs=epochs, verbose=0, callbacks=[reporter])
+    with remembered_ctrl_c() as check_ctrl_c:
+        reporter = _Reporter(lambda: (check_ctrl_c(), on_step()), on_epoch)
+        model.fit(training, validation_data=validation, epochs=epochs, verbose=0, callbacks=[reporter])
     return Training(tuple(reporter.epochs), perf_counter() - began, training.stats.wait_s)
 
 

@@ -39,7 +39,8 @@ class ShiftRange:
             )
         if array.ndim > 1:
             raise ValueError(f"`{name}` should have at most one dimension. Received: {value!r}")
-        if array.size == 0 or (array.size == 1 and not array.any()):
+        is_list = isinstance(value, list | tuple)  # which Keras draws from even where it holds nothing but zero
+        if array.size == 0 or (array.size == 1 and not array.any() and not is_list):
             return None
         if not np.all(np.isfinite(array)):
             raise ValueError(f"`{name}` should be finite. Received: {value!r}")

@@ -219,7 +219,8 @@ def _decode_any(blob: bytes | memoryview, loading: Loading) -> Array:
                 image = image.convert("L")
         elif image.mode != loading.color_mode.upper():
             image = image.convert(loading.color_mode.upper())
-        if loading.target_size is not None and loading.interpolation != "nearest":
+        # Pillow's nearest neighbours of 16-bit images round by another formula than those of all others.
+        if loading.interpolation != "nearest" or image.mode == "I;16":
             image = _resized_image(image, loading)
         pixels = np.asarray(image)
     if pixels.dtype == bool:

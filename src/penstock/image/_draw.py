@@ -116,13 +116,19 @@ def draw_as_keras(
     return [theta, tx, ty, shear, zx, zy, flip_horizontal, flip_vertical, channel_shift, brightness]
 
 
+def philox(seed: int, domain: Domain, epoch: int, index: int) -> np.random.Philox:
+    """NumPy's generator for (seed, domain, epoch, index)."""
+    key = np.array([seed, domain], np.uint64)  # a list of numbers above 2**63 would become floats
+    return np.random.Philox(key=key, counter=[0, index, epoch, 0])
+
+
 def permutation(length: int, seed: int, epoch: int, stream: int = 0) -> Indices:
     """The order of an epoch: numbers sorted by their random word, so it never changes with NumPy's version.
 
     Args:
         stream: 0 for the order of samples, 1 for the order of batches.
     """
-    words = np.random.Philox(key=[seed, Domain.permutations], counter=[0, stream, epoch, 0]).random_raw(length)
+    words = philox(seed, Domain.permutations, epoch, stream).random_raw(length)
     # The number in the lowest bits makes words distinct, so that sorting them, in half the time, is ranking them.
     number_bits = np.uint64(max(0, length - 1).bit_length())
     words = (words >> number_bits << number_bits) | np.arange(length, dtype=np.uint64)

@@ -206,7 +206,7 @@ def _fold(at: Any, length: int, mode: int) -> Any:
 
 @compiled()
 def _row_coordinates(
-    row: int, affine: Any, height: int, width: int, mode: int, base: int, at_row: Any, at_column: Any
+    row: int, affine: Any, height: int, width: int, mode: int, margin: float, base: int, at_row: Any, at_column: Any
 ) -> tuple[int, int]:
     """Input coordinates of one output row, written at `base`; returns the stretch [first, last) that lies inside.
 
@@ -226,12 +226,12 @@ def _row_coordinates(
         at_column[_u(base) + x] = column_base + c * column_step
     if mode == _NEAREST:
         return base, base + width
-    row_end, column_end = height - 1.0, width - 1.0
+    start, row_end, column_end = -margin, height - 1.0 + margin, width - 1.0 + margin
     first, last = base, base + width
     # The part of a line inside a rectangle is one stretch.
-    while first < last and not (0 <= at_row[first] <= row_end and 0 <= at_column[first] <= column_end):
+    while first < last and not (start <= at_row[first] <= row_end and start <= at_column[first] <= column_end):
         first += 1
-    while last > first and not (0 <= at_row[last - 1] <= row_end and 0 <= at_column[last - 1] <= column_end):
+    while last > first and not (start <= at_row[last - 1] <= row_end and start <= at_column[last - 1] <= column_end):
         last -= 1
     if mode != _CONSTANT:
         for x in range(base, first):
@@ -245,12 +245,23 @@ def _row_coordinates(
 
 @compiled()
 def _strip_coordinates(
-    top: int, bottom: int, affine: Any, height: int, width: int, mode: int, at_row: Any, at_column: Any, inside: Any
+    top: int,
+    bottom: int,
+    affine: Any,
+    height: int,
+    width: int,
+    mode: int,
+    margin: float,
+    at_row: Any,
+    at_column: Any,
+    inside: Any,
 ) -> None:
     """Coordinates of the output rows [top, bottom), one behind the other; `inside` gets each row's stretch."""
     for row in range(top, bottom):
         k = row - top
-        inside[k, 0], inside[k, 1] = _row_coordinates(row, affine, height, width, mode, k * width, at_row, at_column)
+        inside[k, 0], inside[k, 1] = _row_coordinates(
+            row, affine, height, width, mode, margin, k * width, at_row, at_column
+        )
     if mode == _NEAREST or mode == _CONSTANT:
         row_end, column_end = height - 1.0, width - 1.0
         for x in range((bottom - top) * width):
@@ -600,7 +611,7 @@ def _brighten_as_pillow(block: Any, factor: float, stride: int, channels: int) -
                 if span != 0:
                     v = v / span
                 v = v * kind(255)
-            byte = np.float32(np.int32(v))
+            byte = np.float32(np.int32(np.float32(v)))  # Keras makes float32 of all before it cuts fractions off
             if not keep:
                 byte = byte * alpha
                 byte = byte if byte > 0 else np.float32(0)
@@ -721,8 +732,8 @@ def _finish_image(
 @compiled()
 def render_packed(
     images: Any, layouts: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int,
-    cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool,
-    centre: Any, gain: Any, out: Any, out_strides: Any,
+    cval: float, margin: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
+    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
     """Resize, warp, colour and standardize uint8 images of one to four channels; one call, one lock hand-over.
 
@@ -734,6 +745,7 @@ def render_packed(
         affines: float64, `(samples, 8)`, see `affine_rows`.
         transforms: float64, `(samples, 10)`; its last two columns are channel shift and brightness, NaN for none.
         order: 0 or 1. mode: index into `FILL_MODES`. cval: the value outside for the constant modes.
+        margin: how far outside a coordinate still counts as inside, in pixels.
         as_pillow: Keras's brightness; else values are clipped to [low, high].
         rescale ... gain: see `standardize_block`.
         out: float32 or float64, flat; `out_strides` int64 `(4,)`, elements per sample, row, column, channel.
@@ -767,7 +779,7 @@ def render_packed(
             if copied:
                 _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
             else:
-                _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
+                _strip_coordinates(top, bottom, affine, height, width, mode, margin, at_row, at_column, inside)
                 _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
                 _strip_from_packed(
                     pixels, plane, stride, order, index, f_row, f_column, n00, n01, n10, n11, channels, values, reach
@@ -786,8 +798,8 @@ def render_packed(
 @compiled()
 def render_planes(
     images: Any, layouts: Any, rows: Any, columns: Any, affines: Any, transforms: Any, order: int, mode: int,
-    cval: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool, sample_scale: bool,
-    centre: Any, gain: Any, out: Any, out_strides: Any,
+    cval: float, margin: float, as_pillow: bool, low: float, high: float, rescale: Any, sample_centre: bool,
+    sample_scale: bool, centre: Any, gain: Any, out: Any, out_strides: Any,
 ) -> None:  # fmt: skip
     """`render_packed` for images of any real type and any number of channels. 32x32x3 float32: 9 us an image."""
     height, width, channels = rows.shape[1], columns.shape[1], centre.shape[0]
@@ -817,7 +829,7 @@ def render_planes(
             if copied:
                 _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
             else:
-                _strip_coordinates(top, bottom, affine, height, width, mode, at_row, at_column, inside)
+                _strip_coordinates(top, bottom, affine, height, width, mode, margin, at_row, at_column, inside)
                 _split_coordinates(pixels, order, stride, at_row, at_column, index, f_row, f_column)
                 _strip_from_planes(
                     pixels, planes, stride, size, order, index, f_row, f_column, n00, n01, n10, n11, channels, values,

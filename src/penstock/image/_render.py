@@ -18,6 +18,8 @@ from penstock.image._standardize import Standardization
 
 _PACKABLE = 4  # channels of eight bits in one uint32
 _COMPUTED = (np.float32, np.float64)
+# A half turn lands 1e-15 px beside the image, which SciPy, and so Keras, takes for outside.
+_MARGIN_PX = 1e-6
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
@@ -165,6 +167,7 @@ def _run_kernel(
         min(augmentation.order, 1),
         augmentation.fill_mode_number,
         float(augmentation.cval),
+        0.0 if rendering.as_keras else _MARGIN_PX,
         rendering.as_keras,
         *rendering.value_range,
         kind(standardization.rescale or 1.0),
@@ -197,13 +200,13 @@ def _splined(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) 
 
 
 def _rounded(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) -> Pixels:
-    """Warp, then round half up into an integer dtype, as SciPy does when it computes in one."""
+    """Warp, then round halves away from zero into an integer dtype, as SciPy does when it computes in one."""
     assert rendering.rounds_to is not None
     warped = np.empty_like(like)
     nothing = np.full((len(pixels), len(Column)), np.nan)
     _run_kernel(rendering, pixels, affines, nothing, *_neutral(pixels.channels), warped)
     limits = np.iinfo(rendering.rounds_to)
-    np.clip(np.floor(warped + 0.5), limits.min, limits.max, out=warped)
+    np.clip(np.trunc(warped + np.copysign(0.5, warped)), limits.min, limits.max, out=warped)
     affines[:] = _IDENTITY
     return Pixels.of_array(warped, np.arange(len(warped)), rendering.channels_first)
 

@@ -9,8 +9,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 import keras
 from penstock._errors import FlowClosed
 from penstock._types import Array, Executor, Indices, Step
@@ -20,7 +18,7 @@ from penstock.feed._plan import Plan
 from penstock.feed._stats import FeedStats
 from penstock.feed.executors._serial import SerialExecutor
 from penstock.feed.executors._threads import ThreadExecutor
-from penstock.image._draw import Domain, permutation
+from penstock.image._draw import Domain, permutation, philox
 from penstock.keras._asker import Asker, find_asker, is_keras_asking
 from penstock.keras._feeding import Feeding, check_batch_size, parse_bytes, parse_queue_size, parse_workers
 from penstock.keras._notice import notice
@@ -383,8 +381,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             return
         for image, index in zip(images, step.indices, strict=True):
             picture = keras.utils.array_to_img(image, self.data_format, scale=True)
-            words = np.random.Philox(key=[self.seed, Domain.file_names], counter=[0, int(index), step.epoch, 0])
-            mark = int(words.random_raw()) % 10**7
+            mark = int(philox(self.seed, Domain.file_names, step.epoch, int(index)).random_raw()) % 10**7
             picture.save(os.path.join(folder, f"{self.save_prefix}_{index}_{mark}.{self.save_format}"))
 
 

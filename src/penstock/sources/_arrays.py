@@ -32,11 +32,15 @@ class ArraySource:
         is copied, one batch at a time.
 
         Args:
-            dtype: what to convert to; None for the array's own, or float32 where kernels do not read that.
+            dtype: what to convert to; None for the array's own, or a float that holds its
+                values where kernels do not read that.
         """
         images = self.images
         readable = images.dtype.isnative and images.dtype in _READABLE
-        wanted = dtype or (images.dtype.newbyteorder("=") if images.dtype in _READABLE else np.dtype(np.float32))
+        own = images.dtype.newbyteorder("=")
+        if own not in _READABLE:
+            own = np.dtype(np.float32 if own.itemsize <= 2 else np.float64)
+        wanted = dtype or own
         if images.flags.c_contiguous and readable and wanted == images.dtype:
             return np.asarray(images), indices
         return np.ascontiguousarray(images[indices]).astype(wanted, copy=False), np.arange(len(indices))

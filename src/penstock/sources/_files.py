@@ -12,7 +12,7 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
-from penstock.sources._read import OPEN_FLAGS, read_files
+from penstock.sources._read import LARGEST_FILE_BYTES, OPEN_FLAGS, read_files
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 
@@ -46,7 +46,10 @@ class FileSource:
         path = self.paths[index]
         try:
             with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
-                return file.read()
+                size = os.fstat(file.fileno()).st_size
+                if size > LARGEST_FILE_BYTES:
+                    raise OSError(f"it has {size} bytes, and an image should have at most {LARGEST_FILE_BYTES}")
+                return file.read() or b""  # None from a pipe that somebody holds open
         except OSError as error:
             raise ImageError(
                 f"{path!r} cannot be read: {error.strerror or error}. It was there when the folder was listed; "
@@ -141,15 +144,16 @@ def _class_files(directory: str, name: str, split: tuple[float, float] | None, f
 
 def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
     """Paths of images at any depth, sorted by folder, then by name."""
-    seen: set[tuple[int, int]] = set()
+    above: dict[str, frozenset[tuple[int, int]]] = {}
     walk = []
     for root, folders, names in os.walk(folder, followlinks=follow_links):
         if follow_links:  # a link to a folder above would be walked for ever
             state = os.stat(root)
-            if (state.st_dev, state.st_ino) in seen:
+            here, up = (state.st_dev, state.st_ino), above.get(os.path.dirname(root), frozenset())
+            if here in up:
                 folders.clear()
                 continue
-            seen.add((state.st_dev, state.st_ino))
+            above[root] = up | {here}
         walk.append((root, names))
     for root, names in sorted(walk, key=lambda item: item[0]):
         for name in sorted(names):

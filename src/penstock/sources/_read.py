@@ -17,6 +17,7 @@ from penstock._compile import compiled, external
 _FIRST_GUESS_BYTES = 128 << 10  # a file; memory is only taken as it is written to
 # O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer.
 OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+LARGEST_FILE_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
 _HAS_POSIX_CALLS = os.name == "posix"
 
 _open = external("open", "int32", "voidptr", "int32")
@@ -67,6 +68,9 @@ def _fill(text: Any, starts: Any, first: int, flags: int, buffer: Any, sizes: An
         if descriptor < 0:
             continue
         size = _seek(descriptor, np.int64(0), np.int32(2))
+        if size > LARGEST_FILE_BYTES:  # as a folder says it were
+            _close(descriptor)
+            continue
         if size > buffer.shape[0] - at:
             _close(descriptor)
             sizes[k] = size
