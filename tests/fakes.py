@@ -24,7 +24,9 @@ class FakeMaker:
 
     @property
     def spec(self) -> BatchSpec:
-        return BatchSpec((ArraySpec((self.batch_size, 3), np.dtype("f4")), ArraySpec((self.batch_size,), np.dtype("i8"))))
+        return BatchSpec(
+            (ArraySpec((self.batch_size, 3), np.dtype("f4")), ArraySpec((self.batch_size,), np.dtype("i8")))
+        )
 
     def read(self, step: Step) -> Blobs:
         return None

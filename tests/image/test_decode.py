@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from PIL import Image
 
-import keras
 from penstock import ImageError
 from penstock.image._decode import INTERPOLATIONS, Loading, decode_all, largest_value
 from strategies import examples, pixels, quiet

@@ -133,8 +133,9 @@ def test_the_part_that_keeps_the_aspect_ratio_is_the_largest_and_central(
     top, left, bottom, right = aspect_box((height, width), (target_height, target_width))
     assert 0 <= top <= bottom <= height
     assert 0 <= left <= right <= width
-    assert (bottom - top == height) or (right - left == width)
-    assert abs((bottom - top) * target_width - (right - left) * target_height) < max(target_height, target_width)
+    tallest = max(h for h in range(height + 1) if h * target_width <= width * target_height)
+    widest = max(w for w in range(width + 1) if w * target_height <= height * target_width)
+    assert (bottom - top, right - left) == (tallest, widest)
     assert 0 <= (height - bottom) - top <= 1
     assert 0 <= (width - right) - left <= 1
 

@@ -9,12 +9,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from keras.src.legacy.preprocessing import image as oracle
 from PIL import Image
 
-import keras
 import penstock
 from penstock import FeedStats, FlowClosed, ImageDataGenerator, ImageError
 from penstock.feed.executors._threads import ThreadExecutor

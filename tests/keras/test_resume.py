@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-import keras
 from penstock import Flow, ImageDataGenerator
 from penstock.callbacks import FlowCheckpoint
 

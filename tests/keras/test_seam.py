@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-import keras
 from penstock import Flow, ImageDataGenerator
 
 SAMPLES, BATCH = 14, 4

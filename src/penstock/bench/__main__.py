@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
+from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine, keep_to_cores
 from penstock.bench._measure import run_rounds
 from penstock.bench._record import Record, RowRecord, SideRecord
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             block = table(Record.load(options.record))
             text = put_between_markers(options.file.read_text("utf-8"), block)
             options.file.write_text(text, "utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, BenchError) as error:
         sys.stderr.write(f"penstock.bench: {error}\n")
         return 2
     return 0
@@ -51,10 +52,13 @@ def _run(options: argparse.Namespace) -> None:
     import keras
 
     from penstock.bench._photographs import ensure_photographs
-    from penstock.bench._rows import READS_FILES, ROWS
+    from penstock.bench._rows import READS_FILES, ROWS, WORKERS
     from penstock.bench._scale import Scale
+    from penstock.bench._workloads import QUEUE_BATCHES
 
     keras.utils.disable_interactive_logging()  # both sides would say how many files they found, for every reading
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)  # if it cannot be, better now than in six minutes
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (0.02 if options.quick else 2.0)
     began = perf_counter()
@@ -72,11 +76,18 @@ def _run(options: argparse.Namespace) -> None:
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
-    settings = {"rounds": rounds, "seconds": seconds, "quick": options.quick, "backend": keras.backend.backend()}
+    settings = {
+        "rounds": rounds,
+        "seconds": seconds,
+        "quick": options.quick,
+        "workers": WORKERS,
+        "queue_batches": QUEUE_BATCHES,
+        "backend": keras.backend.backend(),
+    }
     record = Record(Machine.here(), settings, perf_counter() - began, tuple(records))
+    sys.stdout.write(table(record))
     if options.out:
         record.save(options.out)
-    sys.stdout.write(table(record))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,9 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure (the default)")
     run.add_argument("--rows", nargs="+", choices=ROW_NAMES, default=ROW_NAMES, help="what to measure")
-    run.add_argument("--rounds", type=_positive(int), help="readings of each side (5)")
-    run.add_argument("--seconds", type=_positive(float), help="least measured time of a reading (2)")
-    run.add_argument("--cores", type=int, default=2, help="keep to so many cores; 0 for all (2)")
+    run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
+    run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")
+    run.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
     run.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
     run.add_argument("--quick", action="store_true", help="tiny data, one round: to see that it works")
     run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
@@ -101,11 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+def _number(kind: type[int] | type[float], least: float) -> Callable[[str], float]:
     def parsed(text: str) -> float:
         value = kind(text)
-        if not value > 0:
-            raise argparse.ArgumentTypeError(f"should be above 0. Received: {text}")
+        if not value >= least:
+            raise argparse.ArgumentTypeError(f"should be {least} or more. Received: {text}")
         return value
 
     parsed.__name__ = kind.__name__  # argparse names it where the text is no number at all

@@ -25,20 +25,22 @@ class Border:
     Attributes:
         training, validation: what is fed; whole batches only, so that nothing is compiled twice.
         epochs: of each reading; the first one is not counted.
+        keras_epochs: the same for Keras's iterators, with which an epoch takes ten times as long.
     """
 
     training: InMemory
     validation: InMemory
-    epochs: int = 6
+    epochs: int
+    keras_epochs: int
 
     @classmethod
-    def of(cls, steps: int, validation_steps: int, batch_size: int, epochs: int) -> Border:
+    def of(cls, steps: int, validation_steps: int, batch_size: int, epochs: int, keras_epochs: int) -> Border:
         """So many batches of small uint8 images; validation is not augmented."""
         training = InMemory(steps * batch_size, batch_size=batch_size)
         validation = replace(training, images=validation_steps * batch_size, ranges=Ranges())
-        return cls(training, validation, epochs)
+        return cls(training, validation, epochs, keras_epochs)
 
-    def side(self, name: str, model: Any, feeds: Feeds) -> Side:
+    def side(self, name: str, model: Any, feeds: Feeds, epochs: int) -> Side:
         """Milliseconds from an epoch's begin to the end of its first step, the median of a fit's epochs."""
 
         def measure(seconds: float) -> Reading:
@@ -46,8 +48,8 @@ class Border:
             began = perf_counter()
             with feeds() as (training, validation):
                 # One epoch is enough to compile the model.
-                epochs = self.epochs if seconds else 1
-                model.fit(training, validation_data=validation, epochs=epochs, verbose=0, callbacks=[timer])
+                turns = epochs if seconds else 1
+                model.fit(training, validation_data=validation, epochs=turns, verbose=0, callbacks=[timer])
             counted = tuple(timer.first_ms[1:] or timer.first_ms)
             return Reading(statistics.median(counted), perf_counter() - began, parts=counted)
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from penstock import Flow
-from penstock.bench._measure import Pace, Side, drain
+from penstock.bench._measure import Pace, Reading, Side, drain
 
 Feed = Callable[[], AbstractContextManager[Iterator[int]]]
 """Opens a feed that yields the number of images in each batch, without end."""
@@ -18,7 +18,7 @@ Feed = Callable[[], AbstractContextManager[Iterator[int]]]
 def rate_side(name: str, feed: Feed, pace: Pace) -> Side:
     """Images per second of a feed that is drained and nothing else."""
 
-    def measure(seconds: float) -> Any:
+    def measure(seconds: float) -> Reading:
         with feed() as batches:
             return drain(batches, pace, seconds)
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from penstock.bench._errors import BenchError
+
 _PHOTOGRAPHS = (
     ("skimage", "data/astronaut.png"),
     ("skimage", "data/chelsea.png"),
@@ -44,7 +46,7 @@ class Contents:
         """Look at every JPEG in a folder of class folders."""
         paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg"))
         if not paths:
-            raise ValueError(f"{folder} should hold class folders with JPEG files, or be empty. Found: no such file")
+            raise BenchError(f"{folder} should hold class folders with JPEG files, or be empty. Found: no such file")
         pixels = []
         for path in paths:
             with Image.open(path) as image:
@@ -88,7 +90,7 @@ def _opened(package: str, name: str) -> Any:
     try:
         source = files(package).joinpath(name)
     except ModuleNotFoundError as error:
-        raise RuntimeError(
+        raise BenchError(
             f"the photographs come from {error.name}, which is not installed: pip install 'penstock[demo]', "
             "or give a folder of your own by --data"
         ) from error

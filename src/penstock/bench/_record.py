@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine
 from penstock.bench._measure import Reading, Summary
 
@@ -154,7 +155,7 @@ class Record:
         """Read a record; medians and verdicts follow from the readings again.
 
         Raises:
-            ValueError: this is no record, or one of another version.
+            BenchError: this is no record, or one of another version.
         """
         try:
             whole = json.loads(text)
@@ -163,11 +164,10 @@ class Record:
             rows = tuple(_row(row) for row in whole["rows"])
             return cls(Machine(**whole["machine"]), whole["settings"], whole["wall_s"], rows)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"this is no record of penstock.bench ({type(error).__name__}: {error})") from error
+            raise BenchError(f"this is no record of penstock.bench ({type(error).__name__}: {error})") from error
 
     def save(self, path: Path) -> None:
-        """Write it, and the folders above it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write it."""
         path.write_text(self.to_json(), "utf-8")
 
     @classmethod

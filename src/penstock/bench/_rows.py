@@ -138,19 +138,19 @@ def epoch_border(scale: Scale) -> Row:
     """What feeding adds to the first step of an epoch."""
     border = scale.border
     model = small_model(border.training.side_px)
-    constant, keras, ours = "constant batch", KERAS, "penstock"
+    constant, ours = "constant batch", "penstock"
     return Row(
         "epoch-border",
         "First step of an epoch, with validation",
         (
-            border.side(constant, model, border.constant),
-            border.side(keras, model, border.keras),
-            border.side(ours, model, border.penstock(WORKERS)),
+            border.side(constant, model, border.constant, border.epochs),
+            border.side(KERAS, model, border.keras, border.keras_epochs),
+            border.side(ours, model, border.penstock(WORKERS), border.epochs),
         ),
-        (Claim("penstock", ours, constant, EXTRA, 10), Claim("Keras", keras, constant, EXTRA)),
+        (Claim("penstock", ours, constant, EXTRA, 10), Claim("Keras", KERAS, constant, EXTRA)),
         asdict(border),
-        "From on_epoch_begin to the end of the first training step, on JAX; each reading is the median over a fit's "
-        "epochs after the first.",
+        "From on_epoch_begin to the end of the first training step, on the backend that the settings name; each reading is "
+        "the median over a fit's epochs after the first.",
     )
 
 

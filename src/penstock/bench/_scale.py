@@ -29,7 +29,11 @@ class Scale:
     def full(cls, folder: Path) -> Scale:
         """As the targets are meant."""
         return cls(
-            512, InMemory(), InMemory(dtype="float32"), InFiles(folder), Border.of(20, 5, batch_size=128, epochs=6)
+            512,
+            InMemory(),
+            InMemory(dtype="float32"),
+            InFiles(folder),
+            Border.of(20, 5, batch_size=128, epochs=21, keras_epochs=5),
         )
 
     @classmethod
@@ -40,5 +44,5 @@ class Scale:
             InMemory(64, side_px=16, batch_size=16),
             InMemory(64, side_px=16, batch_size=16, dtype="float32"),
             InFiles(folder, target_px=64, batch_size=4),
-            Border.of(2, 1, batch_size=8, epochs=2),
+            Border.of(2, 1, batch_size=8, epochs=2, keras_epochs=2),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penstock.bench._errors import BenchError
 from penstock.bench._measure import DISTURBED_CORES
 from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord
 
@@ -30,10 +31,10 @@ def put_between_markers(text: str, block: str) -> str:
     """Replace what stands between the two markers.
 
     Raises:
-        ValueError: they are not there, once each and in order.
+        BenchError: they are not there, once each and in order.
     """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"there should be one {BEGIN} and, after it, one {END}. Found: not so")
+        raise BenchError(f"there should be one {BEGIN} and, after it, one {END}. Found: not so")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{block.strip()}\n{END}{after}"

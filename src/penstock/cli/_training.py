@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import keras
+
 from penstock.cli._ctrl_c import remembered_ctrl_c
 from penstock.keras._flow import Flow
 

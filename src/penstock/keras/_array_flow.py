@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from penstock._types import Array
 from penstock.batches._columns import Values
 from penstock.batches._images import ImageBatches

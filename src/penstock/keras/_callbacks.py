@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from penstock.keras._flow import Flow
 
 

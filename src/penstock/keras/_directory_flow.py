@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from penstock._types import Array
 from penstock.batches._columns import BatchColumn, ClassNumbers, OneHot, SameImages
 from penstock.batches._images import ImageBatches

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+
 from penstock._errors import FlowClosed
 from penstock._types import Array, Executor, Indices, Step
 from penstock.batches._images import ImageBatches

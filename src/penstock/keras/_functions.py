@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras.utils import (
     array_to_img as array_to_img,
@@ -17,7 +18,6 @@ from keras.utils import (
     save_img as save_img,
 )
 
-import keras
 from penstock._types import Array
 from penstock.image._augment import Augmentation
 from penstock.keras._single_image import transformed

@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
-import keras
 from penstock._types import Array
 from penstock.image._augment import Augmentation, ShiftRange
 from penstock.image._draw import as_dict, draw_as_keras

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
+import keras
 import numpy as np
 
-import keras
 from penstock.batches._columns import BatchColumn
 from penstock.batches._images import ImageBatches
 from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
