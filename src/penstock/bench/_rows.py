@@ -149,8 +149,8 @@ def epoch_border(scale: Scale) -> Row:
         ),
         (Claim("penstock", ours, constant, EXTRA, 10), Claim("Keras", KERAS, constant, EXTRA)),
         asdict(border),
-        "From on_epoch_begin to the end of the first training step, on the backend that the settings name; each reading is "
-        "the median over a fit's epochs after the first.",
+        "From on_epoch_begin to the end of the first training step, on the backend that the settings name; each "
+        "reading is the median over a fit's epochs after the first.",
     )
 
 
