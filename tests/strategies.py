@@ -140,9 +140,10 @@ def assert_alike(
     """
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
-    if span is None:
-        span = float(np.ptp(expected.astype(np.float64))) if expected.size else 0.0
-    wrong = ~(np.abs(got.astype(np.float64) - expected.astype(np.float64)) <= 1e-3 * max(span, 1e-9))
+    ours, due = got.astype(np.float64), expected.astype(np.float64)
+    if span is None:  # of a flat array, float32 keeps no more than the first digits
+        span = max(float(np.ptp(due)), 1e-3 * float(np.abs(due).max()), 1e-9)
+    wrong = ~(np.abs(ours - due) <= 1e-3 * span)
     if besides is not None:
         wrong &= ~np.broadcast_to(besides, wrong.shape)
     worst = np.unravel_index(np.argmax(wrong), wrong.shape)

@@ -34,7 +34,7 @@ class Step:
 
     @property
     def position(self) -> int:
-        """Number of this batch in the endless stream, from 0."""
+        """Number of this batch in the endless stream in the plan's own order, from 0."""
         return self.epoch * self.steps_per_epoch + self.number
 
 
@@ -69,7 +69,7 @@ class FillReport:
 
     Attributes:
         samples: rows written.
-        seconds: time per stage, by name ("read", "decode", "transform", "function").
+        seconds: time per stage, by name ("read", "decode", "transform").
     """
 
     samples: int
@@ -98,7 +98,7 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """Batches made at a time; 0 means in the caller's thread, when the result is asked for."""
+        """Batches made at a time; 0 means in the caller's thread, by `submit` itself."""
         ...
 
     def start(self, maker: BatchMaker) -> None:

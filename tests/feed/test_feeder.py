@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeMaker
-from penstock import BatchError, FlowClosed
+from penstock import BatchError, FlowClosed, WorkerError
 from penstock._types import Executor
 from penstock.feed._feeder import Feeder
 from penstock.feed._plan import Plan
@@ -21,8 +21,15 @@ SAMPLES = 11
 
 
 def make_feeder(maker: FakeMaker, executor: Executor, queue: int = 3, max_queue_bytes: int | None = None) -> Feeder:
-    plan = Plan(SAMPLES, maker.batch_size, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    plan = make_plan(maker.batch_size)
     return Feeder(plan, maker, executor, max_queue_size=queue, max_queue_bytes=max_queue_bytes)
+
+
+def make_plan(batch_size: int = 2) -> Plan:
+    steps = -(-SAMPLES // batch_size)
+    return Plan(
+        SAMPLES, batch_size, lambda epoch: np.roll(np.arange(SAMPLES), epoch), lambda epoch: np.arange(steps)[::-1]
+    )
 
 
 def executor_for(workers: int) -> Executor:
@@ -65,7 +72,8 @@ def test_no_more_than_the_bound_is_made_ahead(queue: int, workers: int, bound: i
     feeder.get(0)
     for _ in range(1 + bound):
         assert maker.started.acquire(timeout=60)
-    assert not maker.started.acquire(timeout=0.05), "a batch beyond the bound was begun"
+    feeder._executor.close()  # has now begun all that it was ever given
+    assert not maker.started.acquire(blocking=False), "a batch beyond the bound was begun"
     assert feeder.depth == bound
     assert feeder.peak_bytes == bound * 128  # two arrays of one row, each on a cache line of its own
     feeder.close()
@@ -153,7 +161,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
         position += 1
     feeder.close()
     assert interrupts > 20
-    plan = Plan(SAMPLES, 2, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    plan = make_plan()
     assert seen == [(p, plan.step(p).indices.tolist()) for p in range(position)]
 
 
@@ -184,7 +192,7 @@ def test_another_number_of_workers_goes_on_with_the_same_stream() -> None:
             feeder.resize(executor_for(position % 4), max_queue_size=1 + position % 3)
         numbers.append(feeder.get(position)[1][1].tolist())
     feeder.close()
-    plan = Plan(SAMPLES, 2, lambda epoch: np.roll(np.arange(SAMPLES), epoch))
+    plan = make_plan()
     assert numbers == [plan.step(p).indices.tolist() for p in range(30)]
 
 
@@ -203,12 +211,85 @@ def test_the_callers_arrays_are_aligned_writeable_and_never_written_again() -> N
     feeder.close()
 
 
-def test_a_dropped_batch_gives_its_slot_back() -> None:
+def test_a_delivered_and_a_dropped_batch_give_their_slots_back() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(1), queue=2)
     for position in range(200):
-        feeder.get(position)
+        feeder.get(position * 7 % 50)  # hardly ever the next one
+    assert feeder.stats.dropped > 100
     assert feeder.stats.overflows == 0
     feeder.close()
+
+
+def test_who_keeps_all_batches_still_has_all_workers() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2), queue=3)
+    kept = [feeder.get(position) for position in range(20)]
+    assert len(feeder._queue) == 3, "batches are made ahead, in memory of their own"
+    assert len(kept) == 20
+    feeder.close()
+
+
+def test_closing_wakes_who_waits_for_a_batch() -> None:
+    gate = threading.Event()
+    maker = FakeMaker(gates={(0, 0): gate})
+    feeder = make_feeder(maker, ThreadExecutor(1))
+    outcome: list[BaseException] = []
+
+    def consume() -> None:
+        try:
+            feeder.get(0)
+        except FlowClosed as error:
+            outcome.append(error)
+
+    consumer = threading.Thread(target=consume)
+    consumer.start()
+    assert maker.started.acquire(timeout=60)
+    closer = threading.Thread(target=feeder.close)
+    closer.start()
+    consumer.join(60)
+    assert "closed while a batch was waited for" in str(outcome[0])
+    gate.set()
+    closer.join(60)
+
+
+def test_an_executor_that_has_ended_takes_no_more() -> None:
+    executor = ThreadExecutor(1)
+    executor.start(FakeMaker())
+    executor.close()
+    assert executor.submit(make_plan().step(0), []).cancelled()
+
+
+def test_a_fork_is_told_to_make_a_flow_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(1))
+    feeder.get(0)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(WorkerError, match="make a new flow here"):
+        feeder.get(1)
+    monkeypatch.undo()
+    feeder.close()
+
+
+def test_a_shuffled_order_of_batches_is_the_streams_only() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
+    assert [feeder.get(p, shuffled=True)[0].number for p in range(6)] == [5, 4, 3, 2, 1, 0]
+    assert [feeder.get(p)[0].number for p in range(6)] == [0, 1, 2, 3, 4, 5]
+    assert feeder.make(2)[0].number == 2
+    feeder.close()
+
+
+def test_a_queue_of_a_billion_batches_does_not_begin_them_all() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(1), queue=10**9)
+    assert feeder.get(0)[0].number == 0
+    assert feeder.depth == 12
+    feeder.close()
+
+
+def test_closing_frees_the_slots() -> None:
+    feeder = make_feeder(FakeMaker(), ThreadExecutor(1))
+    feeder.get(0)
+    pool = weakref.ref(feeder._pool)
+    feeder.close()
+    gc.collect()
+    assert pool() is None
 
 
 def test_closing_twice_ends_the_threads_and_names_itself() -> None:
@@ -248,6 +329,6 @@ def test_statistics_add_up() -> None:
     assert (stats.batches, stats.samples) == (6, SAMPLES)
     assert stats.make_s["transform"] == 6.0
     assert stats.make_s["read"] >= 0
-    assert stats.wait_s >= 0
+    assert stats.wait_s > 0
     assert stats.peak_bytes == feeder.peak_bytes
     feeder.close()

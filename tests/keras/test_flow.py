@@ -255,6 +255,18 @@ def test_save_to_dir_writes_what_is_delivered_and_nothing_ahead(folder: Path, tm
     np.testing.assert_allclose(saved, (image - image.min()) / np.ptp(image) * 255, atol=1)
 
 
+def test_a_batch_that_could_not_be_saved_is_not_lost(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with ImageDataGenerator().flow(X, Y, 4, shuffle=False, save_to_dir=out, workers=1) as flow:
+        next(flow)
+        out.rename(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError):
+            next(flow)
+        out.mkdir()
+        assert next(flow)[1].tolist() == [4, 5, 6, 7]
+
+
 def test_subsets_are_the_first_share_and_validation_is_not_augmented(capsys: pytest.CaptureFixture[str]) -> None:
     keras.config.enable_interactive_logging()
     generator = ImageDataGenerator(rotation_range=90, validation_split=0.4, rescale=0.5)
@@ -299,6 +311,28 @@ def test_a_mean_that_differs_by_pixel_is_used_as_it_is() -> None:
 
 
 # --- running and ending ---
+
+
+@pytest.mark.parametrize("number", ["0", 1.5, None, slice(2)])
+def test_a_batch_is_asked_for_by_an_integer(number: Any) -> None:
+    with pytest.raises(TypeError, match="should be an integer"):
+        ImageDataGenerator().flow(X)[number]
+
+
+def test_whoever_makes_the_batches_waits_for_them_and_a_new_batch_size_keeps_the_counts() -> None:
+    with ImageDataGenerator().flow(X, Y, 5, workers=0) as flow:
+        next(flow)
+        assert flow.stats.wait_s > 0
+        flow.batch_size = 2
+        next(flow)
+        assert (flow.stats.batches, flow.stats.samples) == (2, 7)
+
+
+def test_what_is_read_off_a_flow_is_a_copy() -> None:
+    with ImageDataGenerator().flow(X, Y, 5, shuffle=False) as flow:
+        next(flow)
+        flow.index_array[:] = 0
+        assert next(flow)[1].tolist() == [5, 6, 7, 8, 9]
 
 
 def test_statistics_and_the_promised_bound() -> None:
@@ -347,7 +381,7 @@ class Busy:
         from penstock.feed._slots import SlotPool
 
         maker = flow._make_batches()
-        step = Plan(flow.n, flow.batch_size, maker.randomness.order).step(0)
+        step = Plan(flow.n, flow.batch_size, maker.randomness.order, np.arange).step(0)
         pool = SlotPool(maker.spec, 1)
         out = pool.arrays(pool.fresh(), len(step.indices))
         executor = ThreadExecutor(1)
@@ -411,6 +445,9 @@ def test_one_compiled_call_makes_an_in_memory_batch(monkeypatch: pytest.MonkeyPa
         ({"interpolation_order": 6}, "`interpolation_order` should be an integer from 0 to 5"),
         ({"validation_split": 1.5}, "`validation_split` must be strictly between 0 and 1"),
         ({"data_format": "channels_middle"}, "`data_format` should be"),
+        ({"zoom_range": None}, "`zoom_range` should be a float or a tuple or list of two floats"),
+        ({"rescale": "1/255"}, "`rescale` should be None or a finite number"),
+        ({"rescale": float("nan")}, "`rescale` should be None or a finite number"),
         ({"semantics": "tf"}, '`semantics` should be "corrected" or "keras"'),
     ],
 )
@@ -453,6 +490,8 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_starts(arguments: di
         ({"class_mode": "many"}, "Invalid class_mode: many"),
         ({"interpolation": "magic"}, "Invalid interpolation method magic"),
         ({"target_size": (0, 5)}, "`target_size` should be two positive integers"),
+        ({"target_size": 8}, "`target_size` should be two positive integers"),
+        ({"classes": ["cats", "dogs", "cats"]}, "`classes` should name each class once"),
         ({"target_size": (5, 5, 3)}, "`target_size` should be two positive integers"),
         ({"subset": "test"}, "Invalid subset name: test"),
         ({"classes": ["birds"]}, "No images found in the 1 class folders"),

@@ -67,6 +67,21 @@ def test_resuming_with_another_batch_size_loses_and_doubles_no_sample(batch_size
         assert all(image.tobytes() == images[1, int(y)] for image, y in zip(xs, ys, strict=True))
 
 
+def test_a_state_of_batches_in_shuffled_order_goes_on_in_that_order() -> None:
+    def make(batch_size: int = 3) -> Flow:
+        return ImageDataGenerator().flow(X, np.arange(11), batch_size, shuffle=False, seed=3, workers=2)
+
+    with make() as flow, make() as resumed, make(4) as other:
+        first = [flow._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        state = flow.state_dict()
+        resumed.load_state_dict(state)
+        rest = [resumed._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        assert sorted(sum(first + rest, [])) == list(range(11))  # noqa: RUF017
+        assert rest == [flow._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        with pytest.raises(ValueError, match="batch size where batches were shuffled"):
+            other.load_state_dict(state)
+
+
 def test_a_state_of_other_data_or_none_is_refused_and_changes_nothing() -> None:
     with make_flow() as flow:
         state = flow.state_dict()
@@ -137,11 +152,16 @@ def test_a_killed_training_process_started_again_sees_the_batches_it_would_have_
 def test_the_checkpoint_counts_trained_batches_and_not_those_that_were_asked_for(tmp_path: Path) -> None:
     model = keras.Sequential([keras.layers.Input((6, 5, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
+    (tmp_path / "model-1.weights.h5").write_text("somebody else's")
     with make_flow() as flow:
         next(flow)
-        model.fit(flow, verbose=0, callbacks=[FlowCheckpoint(flow, tmp_path)])
+        model.fit(flow, verbose=0, callbacks=[FlowCheckpoint(flow, tmp_path, save_freq=1)])
         state = json.loads((tmp_path / "flow.json").read_text())["flow"]
         assert (state["epoch"], state["samples"]) == (1, 4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["flow.json", "model-4.weights.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "flow-checkpoint-4.weights.h5",
+        "flow.json",
+        "model-1.weights.h5",
+    ]
     with pytest.raises(ValueError, match="`save_freq` should be"):
         FlowCheckpoint(flow, tmp_path, save_freq=0)

@@ -79,6 +79,27 @@ def test_an_unshuffled_flow_in_a_shuffled_fit_is_shuffled_by_batch() -> None:
     assert epochs[0] != epochs[1]
 
 
+def test_after_a_shuffled_fit_an_unshuffled_flow_reads_in_its_own_order_again() -> None:
+    recorder = Recorder()
+    with numbered_flow(shuffle=False, samples=40) as flow:
+        recorder.model.fit(flow, verbose=0)
+        assert [flow[i][1][0] for i in range(10)] == list(range(0, 40, 4))
+        recorder.seen.clear()
+        recorder.model.evaluate(flow, verbose=0)
+        assert [batch[0] for batch in recorder.seen] == list(range(0, 40, 4))
+        assert [batch[0] for batch in stream(flow, 10)] == list(range(0, 40, 4))
+
+
+def test_a_shuffled_fit_that_begins_in_mid_epoch_loses_and_doubles_nothing() -> None:
+    recorder = Recorder()
+    with numbered_flow(shuffle=False, samples=40) as flow:
+        recorder.seen += stream(flow, 3)
+        recorder.model.fit(flow, epochs=2, verbose=0)
+    for epoch in (recorder.seen[:10], recorder.seen[10:20]):
+        assert sorted(sample for batch in epoch for sample in batch) == list(range(40))
+    assert recorder.seen[:10] == sorted(recorder.seen[:10]), "an epoch keeps the order that it began in"
+
+
 def test_an_unshuffled_fit_takes_the_flows_own_order_and_goes_on_from_epoch_to_epoch() -> None:
     recorder = Recorder()
     with numbered_flow() as flow, numbered_flow() as twin:
@@ -217,7 +238,7 @@ def test_class_weight_and_sample_weight_reach_the_loss() -> None:
         assert history.history["loss"][0] == pytest.approx((4 * 9 + 4 * 4 * 0.5) / 8)
 
 
-def test_a_second_fit_and_two_flows_at_once_share_nothing() -> None:
+def test_two_flows_at_once_share_nothing() -> None:
     one, two = Recorder(), Recorder()
     with (
         numbered_flow() as flow,

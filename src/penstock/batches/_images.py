@@ -16,7 +16,7 @@ from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
 from penstock.image._decode import Loading, decode_groups
 from penstock.image._pixels import Pixels
-from penstock.image._render import FunctionFailed, Rendering, render
+from penstock.image._render import FunctionFailed, Rendering, float_holding, render
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
 
@@ -88,7 +88,7 @@ class ImageBatches:
         pixels = Pixels.of_array(images, which, self.rendering.channels_first)
         transforms = self.randomness.transforms(step, *self._sides())
         try:
-            render(self.rendering, pixels, transforms, out, compute_dtype=_holding(self.dtype))
+            render(self.rendering, pixels, transforms, out, compute_dtype=float_holding(self.dtype))
         except FunctionFailed as failure:
             raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
         return {"transform": perf_counter() - began}
@@ -124,11 +124,6 @@ class ImageBatches:
         """Height and width of the finished images."""
         first = 1 if self.rendering.channels_first else 0
         return self.image_shape[first], self.image_shape[first + 1]
-
-
-def _holding(dtype: np.dtype[Any]) -> type:
-    """The float that holds an integer dtype's values."""
-    return np.float64 if dtype.kind in "iu" and dtype.itemsize > 2 else np.float32
 
 
 def _function_error(step: Step, row: int, path: str | None, cause: BaseException | None) -> BatchError:

@@ -17,14 +17,17 @@ it or being interrupted anywhere loses nothing.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import deque
-from concurrent.futures import CancelledError, Future
+from concurrent import futures
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import final
+from typing import Any, final
 
-from penstock._errors import FlowClosed
+from penstock._errors import FlowClosed, WorkerError
 from penstock._types import Array, BatchMaker, Executor, FillReport, Step
 from penstock.feed._plan import Plan
 from penstock.feed._slots import Lease, SlotPool
@@ -37,6 +40,7 @@ _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last
 @dataclass
 class _Entry:
     position: int
+    shuffled: bool
     step: Step
     arrays: list[Array]
     future: Future[FillReport] | None
@@ -52,6 +56,7 @@ class Feeder:
         executor: runs the maker; started here.
         max_queue_size: batches to have ready ahead, at least 1.
         max_queue_bytes: bound on their memory, or None; one batch is always allowed.
+        stats: counts to go on from.
     """
 
     def __init__(
@@ -62,14 +67,16 @@ class Feeder:
         *,
         max_queue_size: int,
         max_queue_bytes: int | None = None,
+        stats: FeedStats | None = None,
     ) -> None:
         self.plan = plan
         self._maker = maker
         self._lock = threading.RLock()
         self._queue: deque[_Entry] = deque()
-        self._closed = False
-        self._stats = FeedStats()
-        self._overflows_before = 0
+        self._closing: Future[None] = Future()  # done once closed: whoever waits for a batch waits for this, too
+        self._process = os.getpid()
+        self._stats = FeedStats() if stats is None else stats
+        self._overflows_before = self._stats.overflows
         self._pool = SlotPool(maker.spec, 0)
         self._executor = executor
         self._begin(max_queue_size, max_queue_bytes)
@@ -97,70 +104,86 @@ class Feeder:
     def resize(self, executor: Executor, *, max_queue_size: int, max_queue_bytes: int | None = None) -> None:
         """Go on with another executor or another bound; the stream does not change."""
         with self._lock:
+            self._check_open()
             self._drop()
-            self._executor.close()
-            self._executor = executor
+            before, self._executor = self._executor, executor
             self._begin(max_queue_size, max_queue_bytes)
+            before.close()  # last: an interrupt in here finds the new one at work
 
-    def get(self, position: int, end: int | None = None) -> tuple[Step, list[Array]]:
+    def get(self, position: int, end: int | None = None, *, shuffled: bool = False) -> tuple[Step, list[Array]]:
         """The batch at `position` of the stream; those that follow it are made ahead.
 
         Args:
             position: from 0.
             end: make none from this position on ahead; None for no end.
+            shuffled: see `Plan.step`.
 
         Raises:
             BatchError: the batch could not be made; asked for again, it is tried again.
-            FlowClosed: the feeder is closed.
+            FlowClosed: the feeder is closed, or was while the batch was waited for.
+            WorkerError: this is a fork of the process that made the feeder.
         """
         with self._lock:
-            if self._closed:
-                raise FlowClosed("this flow is closed; make a new one to go on")
-            if self._queue and self._queue[0].position != position:
+            self._check_open()
+            if not self.is_next(position, shuffled=shuffled):
                 self._drop()
-            self._refill(position, end, must=True)
-            entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
             began = perf_counter()
+            self._refill(position, end, shuffled, must=True)
+            entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
             report = self._wait(entry)
             waited_s = perf_counter() - began
             self._queue.popleft()
             if self._executor.workers:
-                self._refill(position + 1, end, must=False)
+                self._refill(position + 1, end, shuffled, must=False)
             self._count(report, waited_s)
             return entry.step, entry.arrays
 
-    def is_next(self, position: int) -> bool:
+    def is_next(self, position: int, *, shuffled: bool = False) -> bool:
         """Whether the batch at `position` is the next one in the queue."""
         with self._lock:
-            return bool(self._queue) and self._queue[0].position == position
+            return bool(self._queue) and (self._queue[0].position, self._queue[0].shuffled) == (position, shuffled)
 
     def look_ahead(self, position: int, end: int) -> None:
         """Begin to make the batches from `position` to before `end`."""
         with self._lock:
-            if self._queue and self._queue[0].position != position:
+            self._check_open()
+            if not self.is_next(position):
                 self._drop()
-            if self._executor.workers and not self._closed:
-                self._refill(position, end, must=False)
+            if self._executor.workers:
+                self._refill(position, end, False, must=False)
 
     def make(self, position: int) -> tuple[Step, list[Array]]:
         """The batch at `position`, made here and now beside the queue."""
         with self._lock:
-            if self._closed:
-                raise FlowClosed("this flow is closed; make a new one to go on")
+            self._check_open()
             step = self.plan.step(position)
             arrays = self._pool.arrays(self._pool.fresh(), len(step.indices))
-        make(self._maker, step, arrays)
+        began = perf_counter()
+        report = make(self._maker, step, arrays)
+        with self._lock:
+            self._count(report, perf_counter() - began)
         return step, arrays
 
     def close(self) -> None:
-        """End the workers and free the slots; may be called twice."""
+        """End the workers and free the slots; may be called twice, and while another thread waits for a batch."""
+        with contextlib.suppress(InvalidStateError):
+            self._closing.set_result(None)
         with self._lock:
-            self._closed = True
             self._drop()
             self._executor.close()
+            self._overflows_before += self._pool.overflows
+            self._pool = SlotPool(self._maker.spec, 0)
+
+    def _check_open(self) -> None:
+        if self._closing.done():
+            raise FlowClosed("this flow is closed; make a new one to go on")
+        if os.getpid() != self._process:
+            raise WorkerError("this flow belongs to the process that this one was forked from; make a new flow here")
 
     def _begin(self, max_queue_size: int, max_queue_bytes: int | None) -> None:
         depth = max(max_queue_size, self._executor.workers) if self._executor.workers else 1
+        # The first batch is handed over once all have been begun: not a billion of a small set's, epochs ahead.
+        depth = min(depth, max(2 * self.plan.steps_per_epoch, self._executor.workers, 1))
         if max_queue_bytes is not None:
             depth = max(1, min(depth, max_queue_bytes // max(1, self._pool.slot_bytes)))
         self._depth = depth
@@ -168,29 +191,32 @@ class Feeder:
         self._pool = SlotPool(self._maker.spec, depth + _KEPT_BY_CALLER)
         self._executor.start(self._maker)
 
-    def _refill(self, position: int, end: int | None, *, must: bool) -> None:
+    def _refill(self, position: int, end: int | None, shuffled: bool, *, must: bool) -> None:
         following = self._queue[-1].position + 1 if self._queue else position
         while len(self._queue) < self._depth and (end is None or following < end):
-            lease = self._pool.lease_at_last() if must and not self._queue else self._pool.lease()
+            lease = self._pool.lease_at_last() if must and not self._queue else self._pool.lease_ahead()
             if lease is None:
                 break
-            self._queue.append(self._submitted(following, lease))
+            self._queue.append(self._submitted(following, shuffled, lease))
             following += 1
             if not self._executor.workers:
                 break
 
-    def _submitted(self, position: int, lease: Lease) -> _Entry:
-        step = self.plan.step(position)
+    def _submitted(self, position: int, shuffled: bool, lease: Lease) -> _Entry:
+        step = self.plan.step(position, shuffled=shuffled)
         arrays = self._pool.arrays(lease, len(step.indices))
-        return _Entry(position, step, arrays, self._executor.submit(step, arrays))
+        return _Entry(position, shuffled, step, arrays, self._executor.submit(step, arrays))
 
     def _wait(self, entry: _Entry) -> FillReport:
         if entry.future is None:
             entry.future = self._executor.submit(entry.step, entry.arrays)
+        if not entry.future.done():
+            either: tuple[Future[Any], ...] = (entry.future, self._closing)
+            futures.wait(either, return_when=futures.FIRST_COMPLETED)
+        if self._closing.done() or entry.future.cancelled():
+            raise FlowClosed("this flow was closed while a batch was waited for")
         try:
             return entry.future.result()
-        except CancelledError:
-            raise FlowClosed("this flow was closed while a batch was waited for") from None
         except BaseException:
             # An interrupt leaves the worker at it; only what has failed is made again.
             if entry.future.done():
@@ -204,7 +230,7 @@ class Feeder:
             future = self._queue.pop().future
             if future is not None:
                 future.cancel()
-        if dropped and not self._closed:
+        if dropped and not self._closing.done():
             self._stats = replace(self._stats, dropped=self._stats.dropped + dropped)
 
     def _count(self, report: FillReport, waited_s: float) -> None:

@@ -19,7 +19,7 @@ class Plan:
         samples: in an epoch.
         batch_size: samples in a batch; an epoch's last batch may hold fewer.
         order: the samples of an epoch in order; a pure function of the epoch.
-        batch_order: the batches of an epoch in order, by number; None for 0, 1, 2 ...
+        batch_order: a shuffled order of an epoch's batches, by number.
         resumed_at: a position and how many of its batch's samples were delivered before, with another batch size.
     """
 
@@ -28,7 +28,7 @@ class Plan:
         samples: int,
         batch_size: int,
         order: Callable[[int], Indices],
-        batch_order: Callable[[int], Indices] | None = None,
+        batch_order: Callable[[int], Indices],
         resumed_at: tuple[int, int] = (0, 0),
     ) -> None:
         self.samples = samples
@@ -36,7 +36,7 @@ class Plan:
         self._resumed_at = resumed_at
         # An epoch's order is needed by each of its steps, and the next one's while this one ends.
         self._order = lru_cache(maxsize=2)(order)
-        self._batch_order = None if batch_order is None else lru_cache(maxsize=2)(batch_order)
+        self._batch_order = lru_cache(maxsize=2)(batch_order)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -47,10 +47,14 @@ class Plan:
         """The samples of an epoch in order, int64, `(samples,)`; do not write to it."""
         return self._order(epoch)
 
-    def step(self, position: int) -> Step:
-        """The batch at a position of the stream, from 0."""
+    def step(self, position: int, *, shuffled: bool = False) -> Step:
+        """The batch at a position of the stream, from 0.
+
+        Args:
+            shuffled: take the epoch's batches in shuffled order; samples stay in the batches that they are in.
+        """
         epoch, number = divmod(position, self.steps_per_epoch)
-        if self._batch_order is not None:
+        if shuffled:
             number = int(self._batch_order(epoch)[number])
         start = number * self.batch_size
         stop = start + self.batch_size

@@ -71,12 +71,27 @@ class SlotPool:
         except IndexError:
             if self._made >= self.count:
                 return None
-            self._made += 1
             memory = self._allocate()
+            self._made += 1
         self._worth_waiting = True
-        lease = Lease(memory)
-        # A lock taken here could be held by the very code that the garbage collection interrupts: only append.
-        weakref.finalize(lease, self._free.append, memory).atexit = False
+        try:
+            lease = Lease(memory)
+            # A lock taken here could be held by the very code that the garbage collection interrupts: only append.
+            weakref.finalize(lease, self._free.append, memory).atexit = False
+        except BaseException:
+            self._free.append(memory)
+            raise
+        return lease
+
+    def lease_ahead(self) -> Lease | None:
+        """A free slot; fresh memory if the consumer keeps all batches anyway; else None.
+
+        Whoever collects batches in a list, or runs far ahead of its device, would else get them from one worker.
+        """
+        lease = self.lease()
+        if lease is None and not self._worth_waiting:
+            self.overflows += 1
+            return self.fresh()
         return lease
 
     def lease_at_last(self) -> Lease:

@@ -23,6 +23,11 @@ _MARGIN_PX = 1e-6
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
+def float_holding(dtype: np.dtype[Any]) -> type:
+    """The float that holds a dtype's values: float64 for float64 and for integers of more than 16 bits."""
+    return np.float64 if dtype == np.float64 or (dtype.kind in "iu" and dtype.itemsize > 2) else np.float32
+
+
 class FunctionFailed(Exception):
     """The user's function failed on row `args[0]`; `__cause__` says how."""
 
@@ -108,7 +113,9 @@ def render(
                 raise FunctionFailed(k) from error
         standardize(standardization, buffer, rendering.channels_first)
     if buffer is not out:
-        with np.errstate(invalid="ignore"):  # values outside an integer dtype wrap or saturate, as NumPy's cast does
+        if out.dtype.kind in "iu" and not rendering.as_keras:  # a cast of what lies outside differs between machines
+            np.clip(buffer, np.iinfo(out.dtype).min, np.iinfo(out.dtype).max, out=buffer)
+        with np.errstate(invalid="ignore"):
             out[...] = buffer
 
 

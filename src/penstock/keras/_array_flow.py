@@ -90,7 +90,7 @@ class NumpyArrayIterator(Flow):
         if self.x.dtype.kind in "iu":
             limits = np.iinfo(self.x.dtype)
             return float(limits.min), float(limits.max)
-        if self.image_data_generator.brightness_range is None:
+        if self.image_data_generator.brightness_range is None or self.image_data_generator.semantics == "keras":
             return 0.0, 255.0  # not used; looking for the largest value would read all of a memory map
         return 0.0, 1.0 if max(float(np.max(image)) for image in self.x) <= 1 else 255.0
 

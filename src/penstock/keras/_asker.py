@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from enum import Enum
 from types import FrameType
 
 _ADAPTER = "py_dataset_adapter.py"
 _GENERATORS = ("_finite_generator", "_infinite_generator")
+_LOOKS = ("get_tf_dataset", "<listcomp>")
 
 
 class Asker(Enum):
@@ -25,7 +27,16 @@ class Asker(Enum):
 
 def find_asker(frame: FrameType | None) -> Asker:
     """Who asks, by the frame that called `flow[i]`. About 3 us under Keras, 0.2 us for others."""
-    if frame is None or frame.f_code.co_name not in _GENERATORS or not _is_keras(frame):
+    if frame is None or not _is_keras(frame):
+        return Asker.USER
+    if frame.f_code.co_name in _LOOKS:
+        return Asker.PEEK
+    if frame.f_code.co_name not in _GENERATORS:
+        warnings.warn(
+            f"Keras asks for batches by `{frame.f_code.co_name}`, which this penstock does not know: every epoch will "
+            "show the first one's batches. Please use Keras 3.15, or a newer penstock.",
+            stacklevel=3,
+        )
         return Asker.USER
     shuffled = bool(getattr(frame.f_locals.get("self"), "shuffle", False))
     caller = frame.f_back

@@ -20,7 +20,7 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         flow: the one given to `fit`.
-        folder: where `flow.json` and `model.weights.h5` are kept.
+        folder: where `flow.json` and the weights that it names are kept.
         save_freq: batches between two savings, or "epoch".
 
     Example:
@@ -40,7 +40,8 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.flow = flow
         self.folder = Path(folder)
         self.save_freq = save_freq
-        self._position = self._epoch_start = self._saved_at = 0
+        self._position = self._epoch_start = 0
+        self._saved_at: int | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Go on from what the folder holds, if anything."""
@@ -49,7 +50,8 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             state = json.loads(self._state_path.read_text())
             self.flow.load_state_dict(state["flow"])
             self.model.load_weights(self.folder / state["weights"])
-        self._position = self._saved_at = self.flow.total_batches_seen
+        self._position = self.flow.total_batches_seen
+        self._saved_at = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember where the epoch begins."""
@@ -58,7 +60,8 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count; save if it is time. With `steps_per_execution` this comes once for several batches."""
         self._position = self._epoch_start + batch + 1
-        if self.save_freq != "epoch" and self._position - self._saved_at >= int(self.save_freq):
+        since = self._epoch_start if self._saved_at is None else self._saved_at
+        if self.save_freq != "epoch" and self._position - since >= int(self.save_freq):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -71,13 +74,15 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _save(self) -> None:
         """Weights under a new name, then the state that names them in one step: a kill leaves a pair that fits."""
-        weights = f"model-{self._position}.weights.h5"
+        if self._position == self._saved_at:
+            return
+        weights = f"flow-checkpoint-{self._position}.weights.h5"
+        before = json.loads(self._state_path.read_text())["weights"] if self._state_path.exists() else weights
         self.model.save_weights(self.folder / weights, overwrite=True)
         state = {"flow": self.flow.state_dict(position=self._position), "weights": weights}
         half = self._state_path.with_suffix(".tmp")
         half.write_text(json.dumps(state))
         os.replace(half, self._state_path)
         self._saved_at = self._position
-        for old in self.folder.glob("model-*.weights.h5"):
-            if old.name != weights:
-                old.unlink()
+        if before != weights:
+            (self.folder / before).unlink(missing_ok=True)

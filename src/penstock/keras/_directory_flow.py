@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -64,7 +65,7 @@ class DirectoryIterator(Flow):
         seed = choose_seed(seed, semantics)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         self.dtype = keras.config.floatx() if dtype is None else dtype
-        self.target_size = (target_size[0], target_size[1]) if len(target_size) == 2 else tuple(target_size)
+        self.target_size: Any = tuple(target_size) if isinstance(target_size, Iterable) else target_size
         self._loading = Loading(self.target_size, color_mode, interpolation, keep_aspect_ratio)
         if class_mode not in self.allowed_class_modes:
             raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from penstock._errors import FlowClosed
 from penstock._types import Array, Executor, Indices, Step
@@ -66,7 +67,8 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         self._position = 0
         self._resumed_at = (0, 0)
         self._last_addresses = (-2, -2)
-        self._shuffles_batches = False
+        self._epoch_is_shuffled = False
+        self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._closed = False
 
@@ -98,13 +100,15 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         return self
 
     def __next__(self) -> Any:
-        return self._take(shuffle_batches=self._shuffles_batches)
+        return self._take(shuffle_batches=False)
 
     def next(self) -> Any:
         """The stream's next batch, as `next(flow)`."""
         return self.__next__()
 
     def __getitem__(self, idx: int) -> Any:
+        if not isinstance(idx, int | np.integer):
+            raise TypeError(f"A batch's number should be an integer. Received: {idx!r}")
         if not -len(self) <= idx < len(self):
             raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
         idx = int(idx) % len(self)
@@ -112,8 +116,11 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         if asker in (Asker.TRAINING, Asker.SHUFFLED_TRAINING):
             return self._take(shuffle_batches=asker is Asker.SHUFFLED_TRAINING and not self._shuffle)
         with self.lock:
+            feeder, finish = self._opened(), self._finish
             epoch_start = self._position - self._position % len(self)
-            return self._finished(*self._addressed(epoch_start, idx, asker))
+            beside = asker is Asker.PEEK or not self._reads_on(feeder, epoch_start, idx, asker)
+        position, end = epoch_start + idx, epoch_start + len(self)
+        return finish(*(feeder.make(position) if beside else feeder.get(position, end)))
 
     def endless(self) -> keras.utils.PyDataset:
         """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
@@ -132,10 +139,10 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     def close(self) -> None:
         """End the workers and free the memory; may be called twice. Batches already delivered stay valid."""
-        with self.lock:
-            self._closed = True
-            if self._feeder is not None:
-                self._feeder.close()
+        self._closed = True
+        feeder = self._feeder  # no lock: a thread that waits for a batch holds it, and is to be woken
+        if feeder is not None:
+            feeder.close()
 
     def __enter__(self) -> Flow:
         return self
@@ -163,7 +170,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
                 "seed": self.seed,
                 "epoch": epoch,
                 "samples": samples,
-                "fingerprint": self._fingerprint(),
+                "fingerprint": self._fingerprint(shuffled=bool(samples) and self._epoch_is_shuffled),
             }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -180,10 +187,11 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             raise ValueError(f"A state should be a dict with the keys {sorted(wanted)}. Received: {state!r}")
         if state["version"] != STATE_VERSION:
             raise ValueError(f"A state should have version {STATE_VERSION}. Received: {state['version']!r}")
-        if state["fingerprint"] != self._fingerprint():
+        shuffled = state["fingerprint"] == self._fingerprint(shuffled=True)
+        if not shuffled and state["fingerprint"] != self._fingerprint():
             raise ValueError(
                 "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
-                "differ. Load it into a flow over the data that it was saved with."
+                "differ, or the batch size where batches were shuffled. Load it into a flow like the one that saved it."
             )
         number, skipped = divmod(state["samples"], self._batch_size)
         if skipped and self._follows_batches:
@@ -195,6 +203,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             self.seed = state["seed"]
             self._position = state["epoch"] * len(self) + number
             self._resumed_at = (self._position, skipped)
+            self._epoch_is_shuffled = shuffled
             self._reopen()
 
     # --- what one can read off it ---
@@ -202,7 +211,8 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def stats(self) -> FeedStats:
         """What feeding has cost so far."""
-        return FeedStats() if self._feeder is None else self._feeder.stats
+        feeder = self._feeder
+        return self._stats if feeder is None else feeder.stats
 
     @property
     def peak_bytes(self) -> int:
@@ -221,10 +231,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def index_array(self) -> Indices | None:
-        """The current epoch's samples in order; None before the first batch."""
-        if self._feeder is None:
-            return None
-        return self._feeder.plan.order(max(0, self._position - 1) // len(self))
+        """The current epoch's samples in order, a copy; None before the first batch."""
+        feeder = self._feeder
+        return None if feeder is None else feeder.plan.order(max(0, self._position - 1) // len(self)).copy()
 
     @property
     def index_generator(self) -> Iterator[Indices]:
@@ -233,7 +242,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             with self.lock:
                 step = self._opened().plan.step(self._position)
                 self._position += 1
-            yield step.indices
+            yield step.indices.copy()
 
     @property
     def batch_size(self) -> int:
@@ -308,25 +317,23 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def _take(self, *, shuffle_batches: bool) -> Any:
         """The stream's next batch; two threads that ask get one each."""
         with self.lock:
-            if shuffle_batches != self._shuffles_batches:
-                self._shuffles_batches = shuffle_batches
-                self._reopen()
-            taken = self._opened().get(self._position)
-            self._position += 1
-        return self._finished(*taken)
+            feeder = self._opened()
+            if self._position % len(self) == 0:  # an epoch keeps the order that it began in, so no batch is lost
+                self._epoch_is_shuffled = shuffle_batches
+            batch = self._finish(*feeder.get(self._position, shuffled=self._epoch_is_shuffled))
+            self._position += 1  # last: whatever fails before is tried again
+        return batch
 
-    def _addressed(self, epoch_start: int, idx: int, asker: Asker) -> tuple[Step, list[Array]]:
-        feeder = self._opened()
-        position = epoch_start + idx
+    def _reads_on(self, feeder: Feeder, epoch_start: int, idx: int, asker: Asker) -> bool:
+        """Whether the addressed batch is the next one in the queue; looks ahead if addresses come in order."""
         # TensorFlow looks at two batches before it begins, so two in a row say nothing.
         in_order = asker is Asker.READING or self._last_addresses == (idx - 2, idx - 1)
-        if asker is not Asker.PEEK:
-            self._last_addresses = (self._last_addresses[1], idx)
-            if feeder.is_next(position):
-                return feeder.get(position, epoch_start + len(self))
-            if in_order:
-                feeder.look_ahead(position + 1, epoch_start + len(self))
-        return feeder.make(position)
+        self._last_addresses = (self._last_addresses[1], idx)
+        if feeder.is_next(epoch_start + idx):
+            return True
+        if in_order:
+            feeder.look_ahead(epoch_start + idx + 1, epoch_start + len(self))
+        return False
 
     def _opened(self) -> Feeder:
         with self.lock:
@@ -335,23 +342,27 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             if self._feeder is None:
                 batches = self._make_batches()
                 self._maker = batches
+                length, seed = len(self), self.seed
                 self._feeder = Feeder(
-                    Plan(self.n, self._batch_size, batches.randomness.order, self._batch_order(), self._resumed_at),
+                    Plan(
+                        self.n,
+                        self._batch_size,
+                        batches.randomness.order,
+                        lambda epoch: permutation(length, seed, epoch, stream=1),
+                        self._resumed_at,
+                    ),
                     batches,
                     self._executor(),
                     max_queue_size=self._feeding.max_queue_size,
                     max_queue_bytes=self._feeding.max_queue_bytes,
+                    stats=self._stats,
                 )
             return self._feeder
 
-    def _batch_order(self) -> Any:
-        if not self._shuffles_batches:
-            return None
-        length, seed = len(self), self.seed
-        return lambda epoch: permutation(length, seed, epoch, stream=1)
-
-    def _fingerprint(self) -> str:
-        settings = (self.n, self._shuffle, self._follows_batches, *self._identity())
+    def _fingerprint(self, *, shuffled: bool = False) -> str:
+        """What a state's flow must have in common with another one: its data, and its batches if they are shuffled."""
+        batches = (self._batch_size,) if shuffled else ()
+        settings = (self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
         return hashlib.blake2b(repr(settings).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def _executor(self) -> Executor:
@@ -360,6 +371,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def _reopen(self) -> None:
         if self._feeder is not None:
             self._feeder.close()
+            self._stats = self._feeder.stats
             self._feeder = None
 
     def _refeed(self, feeding: Feeding) -> None:
@@ -370,7 +382,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
                     self._executor(), max_queue_size=feeding.max_queue_size, max_queue_bytes=feeding.max_queue_bytes
                 )
 
-    def _finished(self, step: Step, arrays: list[Array]) -> Any:
+    def _finish(self, step: Step, arrays: list[Array]) -> Any:
         complete = self._maker.assemble(step, arrays)
         self._save(step, complete[0])
         return self._packed(complete)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -107,6 +107,8 @@ class ImageDataGenerator:
             raise ValueError(f"`validation_split` must be strictly between 0 and 1.  Received: {validation_split}")
         if preprocessing_function is not None and not callable(preprocessing_function):
             raise TypeError(f"`preprocessing_function` should be callable. Received: {preprocessing_function!r}")
+        if rescale is not None and not (isinstance(rescale, int | float | np.number) and np.isfinite(rescale)):
+            raise ValueError(f"`rescale` should be None or a finite number. Received: {rescale!r}")
         self.semantics = semantics
         self.featurewise_center = featurewise_center
         self.samplewise_center = samplewise_center
@@ -456,7 +458,8 @@ class ImageDataGenerator:
 def _zoom(zoom_range: Any) -> list[float]:
     if isinstance(zoom_range, float | int):
         return [1 - zoom_range, 1 + zoom_range]
-    if len(zoom_range) == 2 and all(isinstance(value, float | int) for value in zoom_range):
+    is_pair = isinstance(zoom_range, Sequence | np.ndarray) and len(zoom_range) == 2
+    if is_pair and all(isinstance(value, float | int) for value in zoom_range):
         return [zoom_range[0], zoom_range[1]]
     raise ValueError(f"`zoom_range` should be a float or a tuple or list of two floats. Received: {zoom_range}")
 

@@ -11,7 +11,7 @@ from penstock._types import Array
 from penstock.image._augment import Augmentation
 from penstock.image._draw import Column, from_dict
 from penstock.image._pixels import Pixels
-from penstock.image._render import Rendering, render
+from penstock.image._render import Rendering, float_holding, render
 from penstock.sources._arrays import ArraySource
 
 
@@ -42,8 +42,7 @@ def transformed(
         value_range=value_range,
         rounds_to=image.dtype if limits else None,
     )
-    computed = image.dtype if image.dtype in (np.float32, np.float64) else np.float32
-    out: Array = np.empty((1, *image.shape), computed)
+    out: Array = np.empty((1, *image.shape), float_holding(image.dtype))
     images, which = ArraySource(image[None]).take(np.zeros(1, np.int64))
     render(rendering, Pixels.of_array(images, which, channels_first), row, out)
     result: Array = out[0]

@@ -105,6 +105,8 @@ def list_class_folders(
         what = "is a file" if os.path.exists(directory) else "does not exist"
         raise ValueError(f"`directory` should be a folder that holds one folder per class. {directory!r} {what}.")
     names = list(classes) if classes else _class_names(directory, hidden)
+    if len(set(names)) != len(names):
+        raise ValueError(f"`classes` should name each class once. Received: {names}")
     if not names:
         raise ValueError(
             f"`directory` should hold one folder per class. {directory!r} holds no folder"

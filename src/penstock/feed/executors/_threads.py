@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -49,6 +50,9 @@ class ThreadExecutor:
         """See `Executor.submit`."""
         assert self._maker is not None, "start() comes first"
         future: Future[FillReport] = Future()
+        if self._crew.dismissed:
+            future.cancel()
+            return future
         self._crew.tasks.put(_Task(self._maker, step, out, future))
         return future
 
@@ -63,7 +67,7 @@ class _Crew:
 
     def __init__(self) -> None:
         self.tasks: SimpleQueue[_Task | None] = SimpleQueue()
-        self._dismissed = threading.Event()
+        self.dismissed = False
         self._threads: list[threading.Thread] = []
         self._present = 0
         self._lock = threading.Lock()
@@ -80,23 +84,24 @@ class _Crew:
 
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
-        self._dismissed.set()
+        self.dismissed = True
         for _ in self._threads:
             self.tasks.put(None)
 
     def end(self) -> None:
         """Dismiss the threads and wait for them."""
         self.dismiss()
+        deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(_JOIN_S)
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         while True:
             task = self.tasks.get()
             if task is None:
                 break
-            if self._dismissed.is_set():
+            if self.dismissed:
                 task.future.cancel()
             elif task.future.set_running_or_notify_cancel():
                 try:
