@@ -101,6 +101,10 @@ class Executor(Protocol):
         """Batches made at a time; 0 means in the caller's thread, by `submit` itself."""
         ...
 
+    def is_worker(self) -> bool:
+        """Whether the calling thread is one of this executor's workers."""
+        ...
+
     def start(self, maker: BatchMaker) -> None:
         """Get ready to make batches with `maker`."""
         ...

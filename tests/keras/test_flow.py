@@ -560,6 +560,27 @@ def test_a_function_that_returns_something_else_is_told_what_was_due(returned: A
         next(flow)
 
 
+@pytest.mark.parametrize("ask", [lambda flow: next(flow), lambda flow: flow[0]])
+def test_a_function_that_asks_its_own_flow_for_a_batch_is_refused_and_does_not_wait_for_itself(ask: Any) -> None:
+    flows: list[penstock.Flow] = []
+    generator = ImageDataGenerator(preprocessing_function=lambda image: ask(flows[0]))
+    with generator.flow(X, workers=2) as flow:
+        flows.append(flow)
+        with pytest.raises(penstock.BatchError, match="asks the same flow for a batch; give it a flow of its own"):
+            next(flow)
+        flows.clear()
+
+
+def test_a_function_may_close_its_own_flow() -> None:
+    flows: list[penstock.Flow] = []
+    generator = ImageDataGenerator(preprocessing_function=lambda image: (flows[0].close(), image)[1])
+    with generator.flow(X, workers=1) as flow:
+        flows.append(flow)
+        with pytest.raises(FlowClosed):
+            _ = [next(flow) for _ in range(3)]
+        flows.clear()
+
+
 def test_image_methods_agree_with_keras() -> None:
     options = {"rotation_range": 30, "zoom_range": 0.2, "channel_shift_range": 20, "brightness_range": (0.5, 1.5)}
     ours, theirs = ImageDataGenerator(**options, semantics="keras"), oracle.ImageDataGenerator(**options)

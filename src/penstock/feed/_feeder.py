@@ -101,6 +101,18 @@ class Feeder:
             peak_bytes=self.peak_bytes,
         )
 
+    def check_caller(self) -> None:
+        """Refuse a worker, which would wait for itself for ever; to be called before any lock is taken.
+
+        Raises:
+            RuntimeError: the caller is one of the workers.
+        """
+        if self._executor.is_worker():
+            raise RuntimeError(
+                "a function that a flow calls to make its batches asks the same flow for a batch; "
+                "give it a flow of its own"
+            )
+
     def resize(self, executor: Executor, *, max_queue_size: int, max_queue_bytes: int | None = None) -> None:
         """Go on with another executor or another bound; the stream does not change."""
         with self._lock:

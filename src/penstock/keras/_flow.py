@@ -112,6 +112,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         if not -len(self) <= idx < len(self):
             raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
         idx = int(idx) % len(self)
+        self._check_caller()
         asker = find_asker(sys._getframe(1))
         if asker in (Asker.TRAINING, Asker.SHUFFLED_TRAINING):
             return self._take(shuffle_batches=asker is Asker.SHUFFLED_TRAINING and not self._shuffle)
@@ -316,6 +317,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _take(self, *, shuffle_batches: bool) -> Any:
         """The stream's next batch; two threads that ask get one each."""
+        self._check_caller()
         with self.lock:
             feeder = self._opened()
             if self._position % len(self) == 0:  # an epoch keeps the order that it began in, so no batch is lost
@@ -323,6 +325,11 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             batch = self._finish(*feeder.get(self._position, shuffled=self._epoch_is_shuffled))
             self._position += 1  # last: whatever fails before is tried again
         return batch
+
+    def _check_caller(self) -> None:
+        feeder = self._feeder
+        if feeder is not None:
+            feeder.check_caller()
 
     def _reads_on(self, feeder: Feeder, epoch_start: int, idx: int, asker: Asker) -> bool:
         """Whether the addressed batch is the next one in the queue; looks ahead if addresses come in order."""

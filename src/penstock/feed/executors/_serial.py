@@ -19,6 +19,10 @@ class SerialExecutor:
     def __init__(self) -> None:
         self._maker: BatchMaker | None = None
 
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`; there are none."""
+        return False
+
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         self._maker = maker

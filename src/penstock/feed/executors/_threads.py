@@ -41,6 +41,10 @@ class ThreadExecutor:
         # A collection may run anywhere, in a worker or under a lock that a worker waits for: signal, do not join.
         weakref.finalize(self, self._crew.dismiss).atexit = False
 
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`."""
+        return self._crew.has(threading.current_thread())
+
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         self._maker = maker
@@ -81,6 +85,9 @@ class _Crew:
             thread = threading.Thread(target=self._work, name=f"penstock-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
+
+    def has(self, thread: threading.Thread) -> bool:
+        return thread in self._threads
 
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
