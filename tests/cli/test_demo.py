@@ -22,7 +22,8 @@ from penstock.cli._training_images import crops_to_train_on, folder_to_train_on
 
 # What a user types is `penstock ...`. Here warnings are errors, some modules are missing, and there is no network.
 PENSTOCK = """
-import socket, sys
+import signal, socket, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is begun with Ctrl-C ignored
 missing, *arguments = sys.argv[1:]
 for name in filter(None, missing.split(",")):
     sys.modules[name] = None
@@ -410,6 +411,9 @@ def test_ctrl_c_ends_it_in_one_line(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline().startswith("penstock ")  # the photographs come next, and are many
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert errors == "penstock: stopped\n"
