@@ -16,7 +16,7 @@ from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
 from penstock.image._decode import Loading, decode_groups
 from penstock.image._pixels import Pixels
-from penstock.image._render import FunctionFailed, Rendering, float_holding, render
+from penstock.image._render import FunctionFailed, Rendering, render
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
 
@@ -33,7 +33,7 @@ class ImageBatches:
         rendering, randomness: what happens to each image.
         columns: the batch's other arrays: extra inputs, then targets, then weights.
         loading: how files become arrays; None for arrays.
-        float_dtype: what files are computed in where `dtype` is no float.
+        float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
     """
 
     source: ArraySource | FileSource
@@ -88,7 +88,7 @@ class ImageBatches:
         pixels = Pixels.of_array(images, which, self.rendering.channels_first)
         transforms = self.randomness.transforms(step, *self._sides())
         try:
-            render(self.rendering, pixels, transforms, out, compute_dtype=float_holding(self.dtype))
+            render(self.rendering, pixels, transforms, out)
         except FunctionFailed as failure:
             raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
         return {"transform": perf_counter() - began}

@@ -17,7 +17,6 @@ from penstock.image._pixels import Pixels
 from penstock.image._standardize import Standardization
 
 _PACKABLE = 4  # channels of eight bits in one uint32
-_COMPUTED = (np.float32, np.float64)
 # A half turn lands 1e-15 px beside the image, which SciPy, and so Keras, takes for outside.
 _MARGIN_PX = 1e-6
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -71,7 +70,7 @@ def render(
     transforms: Transforms,
     out: Array,
     *,
-    compute_dtype: np.dtype[Any] | type = np.float32,
+    compute_dtype: np.dtype[Any] | type | None = None,
 ) -> None:
     """Resize, warp, colour and standardize images.
 
@@ -82,7 +81,7 @@ def render(
         pixels: the images.
         transforms: `(images, 10)`, see `Column`.
         out: `(images, height, width, channels)` or channels first, C-contiguous.
-        compute_dtype: float32 or float64, used where `out` is neither.
+        compute_dtype: float32 or float64; None for what holds the values of `out`.
 
     Raises:
         FunctionFailed: the user's function did.
@@ -91,7 +90,8 @@ def render(
     sides = (channels, height, width) if rendering.channels_first else (height, width, channels)
     if out.shape != (len(pixels), *sides):
         raise ValueError(f"the output should have shape {(len(pixels), *sides)}. Received: {out.shape}")
-    buffer = out if out.dtype in _COMPUTED else np.empty(out.shape, compute_dtype)
+    computed = np.dtype(float_holding(out.dtype) if compute_dtype is None else compute_dtype)
+    buffer = out if out.dtype == computed else np.empty(out.shape, computed)
     affines = np.empty((len(pixels), 8))
     _kernels.affine_rows(transforms, height, width, rendering.as_keras, affines)
     if rendering.augmentation.order > 1:
