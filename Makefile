@@ -2,39 +2,47 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# Two installs: the demo needs one back end, the tests need three and everything that the benchmark compares with.
+DEMO := $(VENV)/.installed-demo
+DEV := $(VENV)/.installed-dev
 
 export KERAS_BACKEND ?= jax
 
 .PHONY: demo test check format bench docs clean
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/penstock demo
 
-test: $(STAMP)
+test: $(DEV)
 	$(BIN)/pytest
 
-check: $(STAMP)
+check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP)
+format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(BIN)/python -m penstock.bench --out benchmarks/records/foundation.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/foundation.json README.md
 
-docs: $(STAMP)
+docs: $(DEV)
 	$(BIN)/python scripts/docs.py
 
 clean:
 	rm -rf $(VENV)
 
-$(STAMP): pyproject.toml
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(DEMO): pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable ".[demo]"
+	touch $@
+
+$(DEV): pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	touch $(STAMP)
+	touch $@ $(DEMO)
