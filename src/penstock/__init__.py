@@ -25,6 +25,7 @@ from penstock._errors import (
 if TYPE_CHECKING:
     from penstock.feed._stats import FeedStats as FeedStats
     from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
+    from penstock.keras._dataframe_flow import DataFrameIterator as DataFrameIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
     from penstock.keras._flow import Flow as Flow
     from penstock.keras._functions import (
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "DataFrameIterator": "penstock.keras._dataframe_flow",
     "DirectoryIterator": "penstock.keras._directory_flow",
     "FeedStats": "penstock.feed._stats",
     "Flow": "penstock.keras._flow",

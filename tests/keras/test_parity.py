@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing.pool  # Keras uses it without importing it
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from keras.src.legacy.preprocessing.image import ImageDataGenerator as KerasGenerator
-from PIL import Image
 
+from parity import FEW, assert_equal_streams, assert_same_stream, both, settings_of_keras, stream
 from penstock import ImageDataGenerator
 from strategies import FILL_MODES, assert_alike, examples, geometries, pixels, quiet
 
-assert multiprocessing.pool
-
-FEW = 0.002  # values that may differ: those whose source lies on the border between two pixels
 WORKERS = (0, 1, 2, 5)
 
 number_seeds = st.integers(0, 2**31)
@@ -25,103 +20,6 @@ number_seeds = st.integers(0, 2**31)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*channels on axis.*:UserWarning"),
 ]
-
-
-def halved(image: np.ndarray) -> np.ndarray:
-    return image / 2 - 1
-
-
-def doubled_in_place(image: np.ndarray) -> np.ndarray:
-    image *= 2
-    return image
-
-
-def turned(image: np.ndarray) -> np.ndarray:
-    return image[::-1, ::-1].astype("float64")
-
-
-SHIFTS = [0.0, 0.0, 0.15, 1.0, 2.5, 1, 4, [0.1, 0.2], (-2, 3), -0.2]
-FAR_SHIFTS = [-3, [-50, 50], 0.9, 40]
-
-
-@st.composite
-def settings_of_keras(draw: st.DrawFn, *, brightness: bool = True) -> dict[str, Any]:
-    """Constructor arguments, all of them at random, but for what the last bit of a sum decides in Keras.
-
-    - An image that ends up flat is nothing but rounding once its own mean is taken away.
-    - Shear without rotation leaves the ends of a row exactly on the image's edge: outside, or not; an image's own mean
-      spreads that over all of its pixels.
-    - In float64, SciPy makes 255.00000000000003 of 255, and Keras's brightness then stretches the whole image.
-    """
-    sample_scale, feature_scale = draw(st.booleans()), draw(st.booleans())
-    sample_centre = sample_scale or draw(st.booleans())
-    far = draw(st.booleans()) and not sample_centre
-    shifts = st.sampled_from(SHIFTS + FAR_SHIFTS if far else SHIFTS)
-    fill_mode = draw(st.sampled_from([mode for mode in FILL_MODES if not sample_centre or "constant" not in mode]))
-    always_turned = sample_centre and fill_mode == "wrap"
-    brightness_range = draw(st.sampled_from([None, None, (0.5, 1.5), [0.1, 2.5]])) if brightness else None
-    return {
-        "featurewise_center": feature_scale or draw(st.booleans()),
-        "samplewise_center": sample_centre,
-        "featurewise_std_normalization": feature_scale,
-        "samplewise_std_normalization": sample_scale,
-        "rotation_range": draw(st.sampled_from([25, 180.0, -40] if always_turned else [0, 25, 180.0, -40])),
-        "width_shift_range": draw(shifts),
-        "height_shift_range": draw(shifts),
-        "brightness_range": brightness_range,
-        "shear_range": draw(st.sampled_from([0.0, 20, 50.0])),
-        "zoom_range": draw(st.sampled_from([0.0, 0.2, (0.5, 1.5), [0.7, 0.9], (1, 1)])),
-        "channel_shift_range": draw(st.sampled_from([0.0, 0.1] if sample_centre else [0.0, 30, 0.1, -10.0])),
-        "fill_mode": fill_mode,
-        "cval": draw(st.sampled_from([0.0, 100, -5.5])),
-        "horizontal_flip": draw(st.booleans()),
-        "vertical_flip": draw(st.booleans()),
-        "rescale": draw(st.sampled_from([None, 1 / 255, 2.0, 0])),
-        "preprocessing_function": draw(st.sampled_from([None, None, halved, doubled_in_place, turned])),
-        "interpolation_order": draw(st.sampled_from([0, 1, 1, 1, 2, 3])),
-        "dtype": draw(st.sampled_from([None, "float32", "float64"] if brightness_range is None else [None, "float32"])),
-    }
-
-
-def both(**options: Any) -> tuple[KerasGenerator, ImageDataGenerator]:
-    return KerasGenerator(**options), ImageDataGenerator(**options, semantics="keras")
-
-
-def stream(flow: Any, batches: int) -> list[Any]:
-    """Batches as nested lists of copies, tuples and lists told apart."""
-
-    def copied(part: Any) -> Any:
-        return type(part)(map(copied, part)) if isinstance(part, list | tuple) else np.array(part)
-
-    with quiet():
-        return [copied(next(flow)) for _ in range(batches)]
-
-
-def leaves(part: Any) -> list[np.ndarray]:
-    return [leaf for one in part for leaf in leaves(one)] if isinstance(part, list | tuple) else [part]
-
-
-def shape_of(part: Any) -> Any:
-    if isinstance(part, list | tuple):
-        return type(part), [shape_of(one) for one in part]
-    return part.shape, part.dtype
-
-
-def assert_same_stream(got: list[Any], expected: list[Any], images: int = 1) -> None:
-    """The first `images` arrays of a batch alike, all others equal."""
-    assert [shape_of(batch) for batch in got] == [shape_of(batch) for batch in expected]
-    for part in range(images):
-        ours, keras = (np.concatenate([leaves(batch)[part] for batch in batches]) for batches in (got, expected))
-        assert_alike(ours, keras, few=FEW)
-    for ours, keras in zip(got, expected, strict=True):
-        for one, other in zip(leaves(ours)[images:], leaves(keras)[images:], strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-def assert_equal_streams(one: list[Any], other: list[Any]) -> None:
-    assert [shape_of(batch) for batch in one] == [shape_of(batch) for batch in other]
-    for a, b in zip(leaves(one), leaves(other), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 # --- flow -----------------------------------------------------------------------------------------------------------
@@ -330,34 +228,6 @@ def test_brightness_without_pillow_s_channels_is_refused_before_anything_is_made
 # --- flow_from_directory --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two and three classes of JPEG and PNG files of different kinds and sizes."""
-    made = {}
-    for name, classes in (("two", ["b", "a"]), ("three", ["zebra", "Ant", "bee"])):
-        made[name] = tmp_path_factory.mktemp(name)
-        for number, label in enumerate(classes):
-            folder = made[name] / label / "deeper" if number == 1 else made[name] / label
-            folder.mkdir(parents=True)
-            for k in range(5):
-                size = (30 + 7 * k, 61 - 5 * k - number)
-                rows, columns = np.mgrid[: size[0], : size[1]]
-                noise = pixels(k, (*size, 4), "uint8") // 4
-                soft = (96 + 90 * np.sin(rows / (3 + k) + columns / 7))[:, :, None] * [1, 0.8, 0.6, 1] + noise
-                picture = Image.fromarray(np.clip(soft, 0, 255).astype(np.uint8))
-                if k == 0:
-                    picture.convert("RGB").save(folder / f"{k}.jpg", quality=85)
-                elif k == 1:
-                    picture.save(folder / f"{k}.png")
-                elif k == 2:
-                    picture.convert("L").save(folder / f"{k}.JPEG")
-                elif k == 3:
-                    picture.convert("RGB").quantize(64).save(folder / f"{k}.png")
-                else:
-                    picture.convert("RGB").save(folder / f"{k}.jpg", progressive=True, subsampling="4:4:4")
-    return made
-
-
 @examples(70)
 @given(
     data=st.data(),
@@ -428,6 +298,42 @@ def test_files_are_computed_as_float32_whatever_dtype_they_end_in(
     with ours.flow_from_directory(folders["two"], workers=2, **arguments) as flow:
         got = stream(flow, 6)
     assert_same_stream(got, expected)
+
+
+@examples(40)
+@given(
+    data=st.data(),
+    settings=settings_of_keras(brightness=False),
+    color_mode=st.sampled_from(["rgb", "grayscale", "grayscale", "rgba"]),
+    target_size=st.sampled_from([(23, 31), (16, 12), (40, 41)]),
+    interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]),
+    keep_aspect_ratio=st.booleans(),
+)
+def test_files_of_every_format_and_depth_are_streamed_as_keras_streams_them(
+    formats: Path, data: st.DataObject, settings: dict[str, Any], color_mode: str, target_size: tuple[int, int],
+    interpolation: str, keep_aspect_ratio: bool,
+) -> None:  # fmt: skip
+    options = {
+        "target_size": target_size,
+        "color_mode": color_mode,
+        "batch_size": data.draw(st.integers(1, 31)),
+        "seed": data.draw(number_seeds),
+        "interpolation": interpolation,
+        "keep_aspect_ratio": keep_aspect_ratio,
+    }
+    keras, ours = both(**settings)
+    channels = {"grayscale": 1, "rgb": 3, "rgba": 4}[color_mode]
+    keras.fit(np.random.default_rng(0).normal(100, 30, (3, *target_size, channels)).astype("float32"))
+    ours.mean, ours.std = keras.mean, keras.std
+    keras_flow = keras.flow_from_directory(str(formats), **options)
+    expected = stream(keras_flow, len(keras_flow) + 2)
+    for workers in (0, 2):
+        with ours.flow_from_directory(formats, workers=workers, **options) as flow:
+            got = stream(flow, len(keras_flow) + 2)
+        assert_same_stream(got, expected)
+        for (images, _), (keras_images, _) in zip(got, expected, strict=True):
+            for one, other in zip(images, keras_images, strict=True):  # by itself: 16 bits would hide what 8 are
+                assert_alike(one, other, few=0.02)
 
 
 # --- fit ------------------------------------------------------------------------------------------------------------

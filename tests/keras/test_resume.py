@@ -16,6 +16,10 @@ import pytest
 
 from penstock import Flow, ImageDataGenerator
 from penstock.callbacks import FlowCheckpoint
+from penstock.keras._asker import Asker
+from penstock.keras._passes import Pass
+
+pytestmark = pytest.mark.backends
 
 X = np.random.default_rng(0).integers(0, 256, (11, 6, 5, 3), "uint8")
 
@@ -71,13 +75,14 @@ def test_a_state_of_batches_in_shuffled_order_goes_on_in_that_order() -> None:
     def make(batch_size: int = 3) -> Flow:
         return ImageDataGenerator().flow(X, np.arange(11), batch_size, shuffle=False, seed=3, workers=2)
 
+    shuffled_pass = Pass(Asker.SHUFFLED_TRAINING)
     with make() as flow, make() as resumed, make(4) as other:
-        first = [flow._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        first = [flow._take(shuffled_pass)[1].tolist() for _ in range(2)]
         state = flow.state_dict()
         resumed.load_state_dict(state)
-        rest = [resumed._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        rest = [resumed._take(shuffled_pass)[1].tolist() for _ in range(2)]
         assert sorted(sum(first + rest, [])) == list(range(11))  # noqa: RUF017
-        assert rest == [flow._take(shuffle_batches=True)[1].tolist() for _ in range(2)]
+        assert rest == [flow._take(shuffled_pass)[1].tolist() for _ in range(2)]
         with pytest.raises(ValueError, match="batch size where batches were shuffled"):
             other.load_state_dict(state)
 
@@ -105,6 +110,8 @@ import hashlib, os, signal, sys
 import keras, numpy as np
 from penstock import ImageDataGenerator
 from penstock.callbacks import FlowCheckpoint
+from penstock.keras._asker import Asker
+from penstock.keras._passes import Pass
 
 folder, kill_after = sys.argv[1], int(sys.argv[2])
 x = np.random.default_rng(0).integers(0, 256, (20, 6, 6, 1), "uint8")

@@ -17,7 +17,8 @@ from keras.src.legacy.preprocessing.image import (
 )
 
 from penstock import ImageError
-from penstock.sources._files import ClassFolders, FileSource, list_class_folders
+from penstock.sources._files import FileSource, list_class_folders
+from penstock.sources._listing import Listing
 from strategies import examples
 
 assert multiprocessing.pool
@@ -48,7 +49,7 @@ def keras_lists(directory: Path, split: float | None = None, subset: str | None 
     return KerasDirectoryIterator(str(directory), generator, subset=subset, **options)
 
 
-def assert_same(ours: ClassFolders, keras: Any) -> None:
+def assert_same(ours: Listing, keras: Any) -> None:
     assert list(ours.filenames) == keras.filenames
     assert ours.filepaths == keras.filepaths
     assert ours.class_indices == keras.class_indices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -81,6 +82,40 @@ class OneHot:
         """See `BatchColumn.fill`."""
         out.fill(0)
         out[np.arange(len(indices)), self.classes[indices]] = 1
+
+
+@dataclass(frozen=True)
+class MultiHot:
+    """A one for each of a sample's classes, zeros elsewhere.
+
+    Attributes:
+        numbers: of all samples' classes, one behind the other, int, `(labels,)`.
+        starts: where each sample's begin, and where the last one's end, int64, `(samples + 1,)`.
+        class_count, dtype: of the rows.
+    """
+
+    numbers: Array
+    starts: Indices
+    class_count: int
+    dtype: np.dtype[Any]
+    fits_slot: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, classes: Sequence[int | list[int]], class_count: int, dtype: np.dtype[Any]) -> MultiHot:
+        """From a number, or a list of numbers, for each sample."""
+        labels = [label if isinstance(label, list) else [label] for label in classes]
+        starts = np.cumsum([0, *(len(label) for label in labels)])
+        return cls(np.array([number for label in labels for number in label], np.intp), starts, class_count, dtype)
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
+        """See `BatchColumn.spec`."""
+        return ArraySpec((rows, self.class_count), self.dtype)
+
+    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        out.fill(0)
+        for row, index in enumerate(indices.tolist()):
+            out[row, self.numbers[self.starts[index] : self.starts[index + 1]]] = 1
 
 
 @dataclass(frozen=True)

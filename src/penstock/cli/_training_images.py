@@ -59,7 +59,7 @@ def folder_to_train_on(directory: Path) -> TrainingImages:
         found = list_class_folders(directory)
     except ValueError as error:
         raise CommandError(str(error).replace("`directory`", "--data")) from None
-    classes = tuple(found.class_indices)
+    classes = tuple(found.class_indices or ())
     counts = np.bincount(found.classes, minlength=len(classes))
     filled = [name for name, count in zip(classes, counts, strict=True) if count]
     if len(filled) < 2:

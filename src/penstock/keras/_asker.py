@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from enum import Enum
 from types import FrameType
+from typing import Any
 
 _ADAPTER = "py_dataset_adapter.py"
+_TRAINER = "trainer.py"
 _GENERATORS = ("_finite_generator", "_infinite_generator")
 _LOOKS = ("get_tf_dataset", "<listcomp>")
 
@@ -24,45 +26,56 @@ class Asker(Enum):
     READING = "reading"  # addresses from 0 on, in order: evaluate and predict
     PEEK = "peek"  # a look at shapes, which takes nothing
 
-
-def find_asker(frame: FrameType | None) -> Asker:
-    """Who asks, by the frame that called `flow[i]`. About 3 us under Keras, 0.2 us for others."""
-    if frame is None or not _is_keras(frame):
-        return Asker.USER
-    if frame.f_code.co_name in _LOOKS:
-        return Asker.PEEK
-    if frame.f_code.co_name not in _GENERATORS:
-        warnings.warn(
-            f"Keras asks for batches by `{frame.f_code.co_name}`, which this penstock does not know: every epoch will "
-            "show the first one's batches. Please use Keras 3.15, or a newer penstock.",
-            stacklevel=3,
-        )
-        return Asker.USER
-    shuffled = bool(getattr(frame.f_locals.get("self"), "shuffle", False))
-    caller = frame.f_back
-    while caller is not None:
-        name = caller.f_code.co_name
-        if name == "_symbolic_build":
-            return Asker.PEEK
-        if name in ("evaluate", "predict") and _is_keras_trainer(caller):
-            return Asker.READING
-        if name == "fit" and _is_keras_trainer(caller):
-            break
-        caller = caller.f_back
-    else:
-        # No trainer on this thread's stack (TensorFlow calls from a thread of its own): only training shuffles.
-        return Asker.SHUFFLED_TRAINING if shuffled else Asker.READING
-    return Asker.SHUFFLED_TRAINING if shuffled else Asker.TRAINING
+    @property
+    def takes_tickets(self) -> bool:
+        """Whether numbers are tickets and not addresses."""
+        return self in (Asker.TRAINING, Asker.SHUFFLED_TRAINING)
 
 
 def is_keras_asking(frame: FrameType | None) -> bool:
     """Whether Keras's own data adapter is the caller."""
-    return frame is not None and _is_keras(frame)
+    return frame is not None and frame.f_code.co_filename.endswith(_ADAPTER)
 
 
-def _is_keras(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.endswith(_ADAPTER)
+def is_pass(frame: FrameType) -> bool:
+    """Whether a frame of Keras's adapter goes through the batches, rather than look at one."""
+    name = frame.f_code.co_name
+    if name in _GENERATORS or name in _LOOKS:
+        return name in _GENERATORS
+    warnings.warn(
+        f"Keras asks for batches by `{name}`, which this penstock does not know: every epoch will show the first one's "
+        "batches. Please use Keras 3.15, or a newer penstock.",
+        stacklevel=4,
+    )
+    return False
 
 
-def _is_keras_trainer(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.endswith("trainer.py")
+def is_look(frame: FrameType) -> bool:
+    """Whether a frame of Keras's adapter looks at shapes: TensorFlow does, before its dataset begins."""
+    return frame.f_code.co_name in _LOOKS
+
+
+def is_first_of_pass(frame: FrameType) -> bool:
+    """Whether a generator of Keras's adapter asks for its first batch."""
+    indices = frame.f_locals.get("indices", (0,))  # the one without an end counts from 0 on
+    return len(indices) == 0 or bool(frame.f_locals.get("i") == indices[0])
+
+
+def find_trainer(frame: FrameType | None) -> Asker | None:
+    """What Keras does up the stack, the innermost first; None for nothing: TensorFlow asks from a thread of its own."""
+    while frame is not None:
+        name = frame.f_code.co_name
+        if name in ("_symbolic_build", "_maybe_symbolic_build"):
+            return Asker.PEEK
+        if name in _TRAINER_METHODS and frame.f_code.co_filename.endswith(_TRAINER):
+            return _TRAINER_METHODS[name]
+        frame = frame.f_back
+    return None
+
+
+def adapter_of(frame: FrameType) -> Any:
+    """The adapter that a frame of Keras's adapter module belongs to."""
+    return frame.f_locals.get("self")
+
+
+_TRAINER_METHODS = {"fit": Asker.TRAINING, "evaluate": Asker.READING, "predict": Asker.READING}

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import keras
@@ -21,9 +22,10 @@ from penstock.feed._stats import FeedStats
 from penstock.feed.executors._serial import SerialExecutor
 from penstock.feed.executors._threads import ThreadExecutor
 from penstock.image._draw import Domain, permutation, philox
-from penstock.keras._asker import Asker, find_asker, is_keras_asking
+from penstock.keras._asker import Asker, is_keras_asking
 from penstock.keras._feeding import Feeding, check_batch_size, parse_bytes, parse_queue_size, parse_workers
 from penstock.keras._notice import notice
+from penstock.keras._passes import Pass, Passes
 
 STATE_VERSION = 1
 
@@ -66,7 +68,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         self._feeding = feeding
         self._position = 0
         self._resumed_at = (0, 0)
+        self._passes = Passes()
         self._last_addresses = (-2, -2)
+        self._read_by_address = False
         self._epoch_is_shuffled = False
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
@@ -100,7 +104,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         return self
 
     def __next__(self) -> Any:
-        return self._take(shuffle_batches=False)
+        return self._take()
 
     def next(self) -> Any:
         """The stream's next batch, as `next(flow)`."""
@@ -113,15 +117,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
         idx = int(idx) % len(self)
         self._check_caller()
-        asker = find_asker(sys._getframe(1))
-        if asker in (Asker.TRAINING, Asker.SHUFFLED_TRAINING):
-            return self._take(shuffle_batches=asker is Asker.SHUFFLED_TRAINING and not self._shuffle)
-        with self.lock:
-            feeder, finish = self._opened(), self._finish
-            epoch_start = self._position - self._position % len(self)
-            beside = asker is Asker.PEEK or not self._reads_on(feeder, epoch_start, idx, asker)
-        position, end = epoch_start + idx, epoch_start + len(self)
-        return finish(*(feeder.make(position) if beside else feeder.get(position, end)))
+        return self._answer(self._passes.of(sys._getframe(1)), idx)
 
     def endless(self) -> keras.utils.PyDataset:
         """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
@@ -130,13 +126,15 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def reset(self) -> None:
         """On to the next epoch's start; at an epoch's start already, nothing."""
         with self.lock:
-            self._position = -(-self._position // len(self)) * len(self)
+            self._position = -(-self._position // self._steps) * self._steps
 
     def on_epoch_begin(self) -> None:
-        """Nothing: the stream's position says which epoch it is, and Keras calls this once more than there are any."""
+        """Keras announces an epoch, `evaluate` and the look before the first one included; the stream stays put."""
+        self._epoch_begins(sys._getframe(1))
 
     def on_epoch_end(self) -> None:
-        """Nothing, as `on_epoch_begin`."""
+        """Keras's epochs end by themselves. A loop of your own over `flow[i]` goes on to the next one by this."""
+        self._epoch_ends(sys._getframe(1))
 
     def close(self) -> None:
         """End the workers and free the memory; may be called twice. Batches already delivered stay valid."""
@@ -162,9 +160,10 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             position: of the stream, in batches delivered; None for now.
         """
         with self.lock:
-            epoch, number = divmod(self._position if position is None else position, len(self))
+            self._check_samples()
+            epoch, number = divmod(self._position if position is None else position, self._steps)
             samples = number * self._batch_size
-            if epoch * len(self) + number == self._resumed_at[0]:
+            if epoch * self._steps + number == self._resumed_at[0]:
                 samples += self._resumed_at[1]
             return {
                 "version": STATE_VERSION,
@@ -202,7 +201,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             )
         with self.lock:
             self.seed = state["seed"]
-            self._position = state["epoch"] * len(self) + number
+            self._position = state["epoch"] * self._steps + number
             self._resumed_at = (self._position, skipped)
             self._epoch_is_shuffled = shuffled
             self._reopen()
@@ -223,7 +222,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def batch_index(self) -> int:
         """Number of the next batch within its epoch."""
-        return self._position % len(self)
+        return self._position % self._steps
 
     @property
     def total_batches_seen(self) -> int:
@@ -234,7 +233,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def index_array(self) -> Indices | None:
         """The current epoch's samples in order, a copy; None before the first batch."""
         feeder = self._feeder
-        return None if feeder is None else feeder.plan.order(max(0, self._position - 1) // len(self)).copy()
+        return None if feeder is None else feeder.plan.order(max(0, self._position - 1) // self._steps).copy()
 
     @property
     def index_generator(self) -> Iterator[Indices]:
@@ -255,9 +254,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         with self.lock:
             check_batch_size(batch_size)
             self.reset()
-            epoch = self._position // len(self)
+            epoch = self._position // self._steps
             self._batch_size = batch_size
-            self._position = epoch * len(self)
+            self._position = epoch * self._steps
             self._resumed_at = (0, 0)
             self._reopen()
 
@@ -315,21 +314,68 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     # --- inside ---
 
-    def _take(self, *, shuffle_batches: bool) -> Any:
+    @property
+    def _steps(self) -> int:
+        """Batches in an epoch, at least one, so that an empty flow has a position, too."""
+        return max(1, len(self))
+
+    def _take(self, asked: Pass | None = None) -> Any:
         """The stream's next batch; two threads that ask get one each."""
         self._check_caller()
         with self.lock:
             feeder = self._opened()
-            if self._position % len(self) == 0:  # an epoch keeps the order that it began in, so no batch is lost
-                self._epoch_is_shuffled = shuffle_batches
-            batch = self._finish(*feeder.get(self._position, shuffled=self._epoch_is_shuffled))
-            self._position += 1  # last: whatever fails before is tried again
+            # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
+            late = 0 if asked is None else asked.ahead or 0
+            position = self._position + late
+            if position % self._steps == 0:  # an epoch keeps the order that it began in, so no batch is lost
+                by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
+                self._epoch_is_shuffled = by_batch
+            batch = self._finish(*feeder.get(position, shuffled=self._epoch_is_shuffled))
+            # Last: whatever fails before is tried again.
+            if asked is not None:
+                asked.taken += 1
+            if asked is not None and asked.ahead is not None:
+                asked.ahead += 1
+            else:
+                self._position += 1
+            self._read_by_address = False
         return batch
+
+    def _answer(self, asked: Pass, number: int) -> Any:
+        """What `number` stands for: the stream's next batch, or one of the epoch that it is in."""
+        if asked.asker.takes_tickets:
+            return self._take(asked)
+        with self.lock:
+            feeder, finish = self._opened(), self._finish
+            if asked.epoch_start is None:  # training may go on meanwhile, and the pass is to stay in one epoch
+                asked.epoch_start = self._position - self._position % self._steps
+            epoch_start = asked.epoch_start
+            beside = asked.asker is Asker.PEEK or not self._reads_on(feeder, epoch_start, number, asked.asker)
+            self._read_by_address |= asked.asker is Asker.USER
+        position = epoch_start + number
+        end = (position // self._steps + 1) * self._steps
+        return finish(*(feeder.make(position) if beside else feeder.get(position, end)))
+
+    def _epoch_begins(self, hook: FrameType) -> None:
+        with self.lock:
+            self._position += self._passes.epoch_begins(hook)
+
+    def _epoch_ends(self, hook: FrameType) -> None:
+        with self.lock:
+            if is_keras_asking(hook):
+                self._position -= self._passes.epoch_ends(hook)
+            elif self._read_by_address and self._position % self._steps == 0:
+                self._position += self._steps
+                self._read_by_address = False
 
     def _check_caller(self) -> None:
         feeder = self._feeder
         if feeder is not None:
             feeder.check_caller()
+
+    def _check_samples(self) -> None:
+        if not self.n:
+            raise ValueError("This flow has no samples, so there is no batch to make.")
 
     def _reads_on(self, feeder: Feeder, epoch_start: int, idx: int, asker: Asker) -> bool:
         """Whether the addressed batch is the next one in the queue; looks ahead if addresses come in order."""
@@ -339,7 +385,8 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         if feeder.is_next(epoch_start + idx):
             return True
         if in_order:
-            feeder.look_ahead(epoch_start + idx + 1, epoch_start + len(self))
+            position = epoch_start + idx
+            feeder.look_ahead(position + 1, (position // self._steps + 1) * self._steps)
         return False
 
     def _opened(self) -> Feeder:
@@ -347,6 +394,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             if self._closed:
                 raise FlowClosed("this flow is closed; make a new one to go on")
             if self._feeder is None:
+                self._check_samples()
                 batches = self._make_batches()
                 self._maker = batches
                 length, seed = len(self), self.seed
@@ -418,6 +466,12 @@ class _Endless(keras.utils.PyDataset):  # type: ignore[misc]
         return None
 
     def __getitem__(self, idx: int) -> Any:
-        if find_asker(sys._getframe(1)) is Asker.PEEK:
-            return self._flow[self._flow.batch_index]
-        return next(self._flow)
+        return self._flow._answer(self._flow._passes.of(sys._getframe(1)), idx)
+
+    def on_epoch_begin(self) -> None:
+        """See `Flow.on_epoch_begin`."""
+        self._flow._epoch_begins(sys._getframe(1))
+
+    def on_epoch_end(self) -> None:
+        """See `Flow.on_epoch_end`."""
+        self._flow._epoch_ends(sys._getframe(1))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +17,7 @@ from penstock.image._augment import Augmentation, ShiftRange
 from penstock.image._draw import as_dict, draw_as_keras
 from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
+from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._single_image import transformed
 
@@ -22,6 +25,13 @@ _UNFITTED = (
     "This ImageDataGenerator specifies `{}`, but it hasn't been fit on any training data. "
     "Fit it first by calling `.fit(numpy_data)`."
 )
+
+_DEPRECATED = {
+    "has_ext": "`has_ext` is deprecated and has no effect: file names in the dataframe have to be those on disk.",
+    "sort": "`sort` is deprecated and has no effect: with `shuffle=False` batches follow the dataframe's rows.",
+    "drop_duplicates": "`drop_duplicates` is deprecated and has no effect: drop them from the dataframe itself.",
+    "other": '`class_mode="other"` is deprecated, please use `class_mode="raw"`.',
+}
 
 
 class ImageDataGenerator:
@@ -309,6 +319,102 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
         )
 
+    def flow_from_dataframe(
+        self,
+        dataframe: Any,
+        directory: str | os.PathLike[str] | None = None,
+        x_col: Any = "filename",
+        y_col: Any = "class",
+        weight_col: Any = None,
+        target_size: tuple[int, int] = (256, 256),
+        color_mode: str = "rgb",
+        classes: list[str] | None = None,
+        class_mode: str | None = "categorical",
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int | None = None,
+        save_to_dir: str | None = None,
+        save_prefix: str = "",
+        save_format: str = "png",
+        subset: str | None = None,
+        interpolation: str = "nearest",
+        validate_filenames: bool = True,
+        *,
+        keep_aspect_ratio: bool = False,
+        workers: int | str = "auto",
+        max_queue_size: int = 10,
+        max_queue_bytes: int | str | None = None,
+        **deprecated: Any,
+    ) -> DataFrameIterator:
+        """Batches from image files that a dataframe lists, with what is to be learnt of each.
+
+        Args:
+            dataframe: of pandas, Polars, PyArrow or another library that narwhals reads; it is not changed.
+            directory: that file names are relative to; None for absolute ones.
+            x_col: column of file names.
+            y_col: column of labels or values; a list of columns for "multi_output", and for "raw" if there are several.
+            weight_col: column of sample weights.
+            target_size: `(height, width)` in pixels.
+            color_mode: "rgb", "rgba" or "grayscale".
+            classes: the classes to keep, in the order of their numbers; rows without any of them are left out.
+            class_mode: "categorical" (one-hot; lists of labels give several ones), "binary" or "sparse" (numbers, as
+                floats), "raw" (the values, for regression), "multi_output" (a list of arrays, one for each column),
+                "input" (the images), None (images alone).
+            batch_size: images in a batch.
+            shuffle: a new order every epoch.
+            seed: from 0 on; None draws one from NumPy's global generator.
+            save_to_dir, save_prefix, save_format: write each delivered image there, too.
+            subset: "training" or "validation": the rows after, or in, the first `validation_split` of them.
+            interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
+            validate_filenames: leave out rows whose file is missing or no image; False saves the look at each.
+            keep_aspect_ratio: cut the largest centred part with the target's proportions first.
+            workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            max_queue_size: batches ready ahead.
+            max_queue_bytes: bound on their memory, in bytes or as "2GB".
+            **deprecated: `has_ext`, `sort` and `drop_duplicates` of old scripts: a warning, and no effect.
+
+        Returns:
+            A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
+
+        Raises:
+            ImportError: narwhals, of the extra `dataframe`, is not installed.
+            TypeError: no dataframe, values of a wrong type, or a keyword that does not exist.
+            ValueError: no such column, or a value out of range.
+        """
+        if class_mode == "other":
+            deprecated["other"] = class_mode = "raw"
+        for keyword in deprecated:
+            if keyword not in _DEPRECATED:
+                raise TypeError(_unexpected(keyword, inspect.signature(self.flow_from_dataframe).parameters))
+            warnings.warn(_DEPRECATED[keyword], DeprecationWarning, stacklevel=2)
+        return DataFrameIterator(
+            dataframe,
+            directory,
+            self,
+            x_col=x_col,
+            y_col=y_col,
+            weight_col=weight_col,
+            target_size=target_size,
+            color_mode=color_mode,
+            classes=classes,
+            class_mode=class_mode,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            data_format=self.data_format,
+            save_to_dir=save_to_dir,
+            save_prefix=save_prefix,
+            save_format=save_format,
+            subset=subset,
+            interpolation=interpolation,
+            keep_aspect_ratio=keep_aspect_ratio,
+            dtype=self.dtype,
+            validate_filenames=validate_filenames,
+            workers=workers,
+            max_queue_size=max_queue_size,
+            max_queue_bytes=max_queue_bytes,
+        )
+
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:
         """Learn what featurewise centring, normalization and whitening need.
 
@@ -453,6 +559,12 @@ class ImageDataGenerator:
             override("featurewise_center", True, "featurewise_std_normalization")
         if self.samplewise_std_normalization and not self.samplewise_center:
             override("samplewise_center", True, "samplewise_std_normalization")
+
+
+def _unexpected(keyword: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(keyword, [name for name in known if name != "deprecated"], n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"flow_from_dataframe() got an unexpected keyword argument {keyword!r}.{hint}"
 
 
 def _zoom(zoom_range: Any) -> list[float]:

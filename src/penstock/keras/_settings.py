@@ -41,6 +41,20 @@ class Generator(Protocol):
         ...
 
 
+class AsTheyAre:
+    """The `Generator` of a flow that was made without one: images are loaded, and nothing happens to them."""
+
+    semantics = "corrected"
+    preprocessing_function = None
+    brightness_range = None
+    augmentation = Augmentation()
+    _validation_split = 0.0
+
+    def standardization(self) -> Standardization:
+        """Nothing."""
+        return Standardization()
+
+
 def choose_seed(seed: Any, semantics: str) -> int:
     """The seed in use: the user's, or one drawn from NumPy's global generator.
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock._errors import ImageError
-from penstock._types import Array, Indices
+from penstock._types import Indices
+from penstock.sources._listing import Listing
 from penstock.sources._read import LARGEST_FILE_BYTES, OPEN_FLAGS, read_files
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
@@ -59,28 +60,6 @@ class FileSource:
             ) from error
 
 
-@dataclass(frozen=True)
-class ClassFolders:
-    """What a folder of class folders holds.
-
-    Attributes:
-        directory: as the user gave it.
-        class_indices: class name to number.
-        filenames: relative to `directory`, by class, then by folder and name.
-        classes: int32, `(samples,)`.
-    """
-
-    directory: str
-    class_indices: dict[str, int]
-    filenames: tuple[str, ...]
-    classes: Array
-
-    @property
-    def filepaths(self) -> list[str]:
-        """`filenames` under `directory`."""
-        return [os.path.join(self.directory, name) for name in self.filenames]
-
-
 def list_class_folders(
     directory: str | os.PathLike[str],
     *,
@@ -88,7 +67,7 @@ def list_class_folders(
     split: tuple[float, float] | None = None,
     follow_links: bool = False,
     hidden: bool = False,
-) -> ClassFolders:
+) -> Listing:
     """List the images below a folder, each class in a folder of its own.
 
     Args:
@@ -121,10 +100,10 @@ def list_class_folders(
             f"{'' if split is None else f' between the shares {split[0]} and {split[1]} of each class'}. "
             f"Looked for names that end in {', '.join(EXTENSIONS)}."
         )
-    return ClassFolders(
+    return Listing(
         directory,
-        {name: number for number, name in enumerate(names)},
         tuple(filename for filenames in listed for filename in filenames),
+        {name: number for number, name in enumerate(names)},
         np.repeat(np.arange(len(names), dtype=np.int32), [len(filenames) for filenames in listed]),
     )
 

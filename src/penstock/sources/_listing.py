@@ -1,0 +1,36 @@
+"""What a look at a folder or a dataframe finds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from penstock._types import Array
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Image files, and what is known of each.
+
+    Attributes:
+        directory: as the user gave it; "" for the current one.
+        filenames: relative to `directory`, or absolute.
+        class_indices: class name to number; None where there are no classes.
+        classes: class number of each file, int32, `(samples,)`; or for a dataframe a list of numbers, and of lists of
+            numbers where a file may belong to several classes. None where there are no classes.
+        targets: what else is to be learnt, `(samples, ...)`; a list of such for several outputs. None for nothing.
+        weights: one number per file, `(samples,)`; None for none.
+    """
+
+    directory: str
+    filenames: tuple[str, ...]
+    class_indices: dict[Any, int] | None = None
+    classes: Any = None
+    targets: Array | list[Array] | None = None
+    weights: Array | None = None
+
+    @property
+    def filepaths(self) -> list[str]:
+        """`filenames` under `directory`."""
+        return [os.path.join(self.directory, name) for name in self.filenames]
