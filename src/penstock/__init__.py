@@ -33,7 +33,9 @@ if TYPE_CHECKING:
         apply_brightness_shift as apply_brightness_shift,
         apply_channel_shift as apply_channel_shift,
         array_to_img as array_to_img,
+        flip_axis as flip_axis,
         img_to_array as img_to_array,
+        list_pictures as list_pictures,
         load_img as load_img,
         random_brightness as random_brightness,
         random_channel_shift as random_channel_shift,
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
         random_shift as random_shift,
         random_zoom as random_zoom,
         save_img as save_img,
+        transform_matrix_offset_center as transform_matrix_offset_center,
         validate_filename as validate_filename,
     )
     from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
+    from penstock.keras._iterator import Iterator as Iterator
 
 __version__ = "0.1.0"
 
@@ -54,6 +58,7 @@ _LAZY = {
     "FeedStats": "penstock.feed._stats",
     "Flow": "penstock.keras._flow",
     "ImageDataGenerator": "penstock.keras._image_data_generator",
+    "Iterator": "penstock.keras._iterator",
     "NumpyArrayIterator": "penstock.keras._array_flow",
     **dict.fromkeys(
         (
@@ -61,7 +66,9 @@ _LAZY = {
             "apply_brightness_shift",
             "apply_channel_shift",
             "array_to_img",
+            "flip_axis",
             "img_to_array",
+            "list_pictures",
             "load_img",
             "random_brightness",
             "random_channel_shift",
@@ -70,6 +77,7 @@ _LAZY = {
             "random_shift",
             "random_zoom",
             "save_img",
+            "transform_matrix_offset_center",
             "validate_filename",
         ),
         "penstock.keras._functions",

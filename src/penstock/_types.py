@@ -62,6 +62,10 @@ class BatchSpec:
         """Size of a full batch in bytes."""
         return sum(array.nbytes for array in self.arrays)
 
+    def with_rows(self, rows: int) -> BatchSpec:
+        """The same arrays for a batch of another size."""
+        return BatchSpec(tuple(ArraySpec((rows, *array.shape[1:]), array.dtype) for array in self.arrays))
+
 
 @dataclass(frozen=True)
 class FillReport:

@@ -166,15 +166,21 @@ class Feeder:
 
     def make(self, position: int) -> tuple[Step, list[Array]]:
         """The batch at `position`, made here and now beside the queue."""
+        step = self.plan.step(position)
+        return step, self.make_step(step)
+
+    def make_step(self, step: Step) -> list[Array]:
+        """The arrays of a batch of any samples, made here and now beside the queue."""
         with self._lock:
             self._check_open()
-            step = self.plan.step(position)
-            arrays = self._pool.arrays(self._pool.fresh(), len(step.indices))
+        rows = len(step.indices)
+        pool = SlotPool(self._maker.spec.with_rows(rows), 0)
+        arrays = pool.arrays(pool.fresh(), rows)
         began = perf_counter()
         report = make(self._maker, step, arrays)
         with self._lock:
             self._count(report, perf_counter() - began)
-        return step, arrays
+        return arrays
 
     def close(self) -> None:
         """End the workers and free the slots; may be called twice, and while another thread waits for a batch."""

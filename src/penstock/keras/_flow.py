@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -21,13 +20,14 @@ from penstock.feed._plan import Plan
 from penstock.feed._stats import FeedStats
 from penstock.feed.executors._serial import SerialExecutor
 from penstock.feed.executors._threads import ThreadExecutor
-from penstock.image._draw import Domain, permutation, philox
+from penstock.image._draw import permutation
 from penstock.keras._asker import Asker, is_keras_asking
+from penstock.keras._endless import Endless
 from penstock.keras._feeding import Feeding, check_batch_size, parse_bytes, parse_queue_size, parse_workers
 from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
-
-STATE_VERSION = 1
+from penstock.keras._saved_images import save_images
+from penstock.keras._state import FlowState, fingerprint
 
 
 class Flow(keras.utils.PyDataset):  # type: ignore[misc]
@@ -72,11 +72,13 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         self._last_addresses = (-2, -2)
         self._read_by_address = False
         self._epoch_is_shuffled = False
+        self._ready = threading.local()
+        self._indexed: Step | None = None
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._closed = False
 
-    # --- what a kind of flow says about itself ---
+    # --- what a kind of flow says about itself, beside `data_format`, `dtype`, `subset` and `save_...` ---
 
     def _make_batches(self) -> ImageBatches:
         """The maker of this flow's batches, with the generator's settings as they are now."""
@@ -117,11 +119,11 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
         idx = int(idx) % len(self)
         self._check_caller()
-        return self._answer(self._passes.of(sys._getframe(1)), idx)
+        return self._answer(sys._getframe(1), idx)
 
     def endless(self) -> keras.utils.PyDataset:
         """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
-        return _Endless(self)
+        return Endless(self)
 
     def reset(self) -> None:
         """On to the next epoch's start; at an epoch's start already, nothing."""
@@ -165,13 +167,8 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             samples = number * self._batch_size
             if epoch * self._steps + number == self._resumed_at[0]:
                 samples += self._resumed_at[1]
-            return {
-                "version": STATE_VERSION,
-                "seed": self.seed,
-                "epoch": epoch,
-                "samples": samples,
-                "fingerprint": self._fingerprint(shuffled=bool(samples) and self._epoch_is_shuffled),
-            }
+            mark = self._fingerprint(shuffled=bool(samples) and self._epoch_is_shuffled)
+            return FlowState(self.seed, epoch, samples, mark).as_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was, at once and with any number of workers.
@@ -182,26 +179,22 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         Raises:
             ValueError: the state is none, or belongs to other data.
         """
-        wanted = {"version", "seed", "epoch", "samples", "fingerprint"}
-        if not isinstance(state, dict) or set(state) != wanted:
-            raise ValueError(f"A state should be a dict with the keys {sorted(wanted)}. Received: {state!r}")
-        if state["version"] != STATE_VERSION:
-            raise ValueError(f"A state should have version {STATE_VERSION}. Received: {state['version']!r}")
-        shuffled = state["fingerprint"] == self._fingerprint(shuffled=True)
-        if not shuffled and state["fingerprint"] != self._fingerprint():
+        saved = FlowState.parse(state)
+        shuffled = saved.fingerprint == self._fingerprint(shuffled=True)
+        if not shuffled and saved.fingerprint != self._fingerprint():
             raise ValueError(
                 "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
                 "differ, or the batch size where batches were shuffled. Load it into a flow like the one that saved it."
             )
-        number, skipped = divmod(state["samples"], self._batch_size)
+        number, skipped = divmod(saved.samples, self._batch_size)
         if skipped and self._follows_batches:
             raise ValueError(
-                f'semantics="keras" draws by batch, so {state["samples"]} samples into an epoch it cannot go on with '
+                f'semantics="keras" draws by batch, so {saved.samples} samples into an epoch it cannot go on with '
                 f"batches of {self._batch_size}. Use the batch size that the state was saved with."
             )
         with self.lock:
-            self.seed = state["seed"]
-            self._position = state["epoch"] * self._steps + number
+            self.seed = saved.seed
+            self._position = saved.epoch * self._steps + number
             self._resumed_at = (self._position, skipped)
             self._epoch_is_shuffled = shuffled
             self._reopen()
@@ -240,9 +233,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         """The sample numbers of the stream's next batches; taking them moves the stream on."""
         while True:
             with self.lock:
-                step = self._opened().plan.step(self._position)
+                self._indexed = self._opened().plan.step(self._position)
                 self._position += 1
-            yield step.indices.copy()
+            yield self._indexed.indices.copy()
 
     @property
     def batch_size(self) -> int:
@@ -341,8 +334,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             self._read_by_address = False
         return batch
 
-    def _answer(self, asked: Pass, number: int) -> Any:
-        """What `number` stands for: the stream's next batch, or one of the epoch that it is in."""
+    def _answer(self, frame: FrameType, number: int) -> Any:
+        """What `number` stands for to whoever asks: the stream's next batch, or one of the epoch that it is in."""
+        asked = self._passes.of(frame)
         if asked.asker.takes_tickets:
             return self._take(asked)
         with self.lock:
@@ -417,8 +411,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
     def _fingerprint(self, *, shuffled: bool = False) -> str:
         """What a state's flow must have in common with another one: its data, and its batches if they are shuffled."""
         batches = (self._batch_size,) if shuffled else ()
-        settings = (self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
-        return hashlib.blake2b(repr(settings).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return fingerprint(self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
 
     def _executor(self) -> Executor:
         return ThreadExecutor(self._feeding.workers) if self._feeding.workers else SerialExecutor()
@@ -439,39 +432,28 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _finish(self, step: Step, arrays: list[Array]) -> Any:
         complete = self._maker.assemble(step, arrays)
-        self._save(step, complete[0])
-        return self._packed(complete)
+        if self.save_to_dir:
+            names = self.save_to_dir, self.save_prefix, self.save_format
+            save_images(*names, complete[0], self.data_format, step, self.seed)
+        self._ready.batch = step, self._packed(complete)
+        try:
+            return self._get_batches_of_transformed_samples(step.indices)
+        finally:
+            del self._ready.batch
 
-    def _save(self, step: Step, images: Array) -> None:
-        """Write a delivered batch's images to `save_to_dir`, if the user asked for that."""
-        folder = getattr(self, "save_to_dir", None)
-        if not folder:
-            return
-        for image, index in zip(images, step.indices, strict=True):
-            picture = keras.utils.array_to_img(image, self.data_format, scale=True)
-            mark = int(philox(self.seed, Domain.file_names, step.epoch, int(index)).random_raw()) % 10**7
-            picture.save(os.path.join(folder, f"{self.save_prefix}_{index}_{mark}.{self.save_format}"))
+    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
+        """The batch of these samples; by Keras's name, since its iterators are extended by overriding this.
 
-
-class _Endless(keras.utils.PyDataset):  # type: ignore[misc]
-    """A flow's stream without an end."""
-
-    def __init__(self, flow: Flow) -> None:
-        super().__init__()
-        self._flow = flow
-
-    @property
-    def num_batches(self) -> None:
-        """None: there is no end."""
-        return None
-
-    def __getitem__(self, idx: int) -> Any:
-        return self._flow._answer(self._flow._passes.of(sys._getframe(1)), idx)
-
-    def on_epoch_begin(self) -> None:
-        """See `Flow.on_epoch_begin`."""
-        self._flow._epoch_begins(sys._getframe(1))
-
-    def on_epoch_end(self) -> None:
-        """See `Flow.on_epoch_end`."""
-        self._flow._epoch_ends(sys._getframe(1))
+        Args:
+            index_array: sample numbers, `(samples,)`.
+        """
+        indices = np.asarray(index_array, np.int64)
+        ready: tuple[Step, Any] | None = getattr(self._ready, "batch", None)
+        if ready is not None and np.array_equal(ready[0].indices, indices):
+            return ready[1]
+        with self.lock:
+            feeder, step = self._opened(), self._indexed
+            if step is None or not np.array_equal(step.indices, indices):
+                step = replace(feeder.plan.step(self._position), indices=indices)
+            maker = self._maker
+        return self._packed(maker.assemble(step, feeder.make_step(step)))

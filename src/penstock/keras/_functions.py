@@ -22,10 +22,54 @@ from penstock._types import Array
 from penstock.image._augment import Augmentation
 from penstock.keras._single_image import transformed
 
+_PICTURES = ("jpg", "jpeg", "bmp", "png", "ppm", "tif", "tiff")
+
 
 def validate_filename(filename: str, white_list_formats: tuple[str, ...]) -> bool:
     """Whether a path has one of the extensions and is a file."""
     return filename.lower().endswith(white_list_formats) and os.path.isfile(filename)
+
+
+def list_pictures(directory: str | os.PathLike[str], ext: str | Sequence[str] = _PICTURES) -> list[str]:
+    """Paths of the files below a folder, at any depth, that have one of the extensions.
+
+    Args:
+        directory: where to look.
+        ext: an extension or several, without a dot and in lower case.
+    """
+    ends = tuple(f".{end}" for end in ((ext,) if isinstance(ext, str) else ext))
+    return [
+        os.path.join(root, name)
+        for root, _, names in os.walk(os.fspath(directory))
+        for name in names
+        if name.lower().endswith(ends)
+    ]
+
+
+def flip_axis(x: Array, axis: int) -> Array:
+    """Reverse one axis; a view.
+
+    Args:
+        x: of any rank.
+    """
+    return np.flip(np.asarray(x), axis)
+
+
+def transform_matrix_offset_center(matrix: Array, x: float, y: float) -> Array:
+    """Let a matrix turn about the centre of an image instead of its corner.
+
+    Args:
+        matrix: 3x3, acts on (x, y, 1).
+        x, y: the image's sides, in the order of the matrix's axes.
+
+    Returns:
+        A 3x3 matrix about ((x - 1) / 2, (y - 1) / 2).
+    """
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2] = (float(x) - 1) / 2, (float(y) - 1) / 2
+    back[:2, 2] = -there[:2, 2]
+    result: Array = there @ matrix @ back
+    return result
 
 
 def apply_affine_transform(
