@@ -15,6 +15,8 @@ demo: $(DEMO)
 
 test: $(DEV)
 	$(BIN)/pytest
+	KERAS_BACKEND=tensorflow $(BIN)/pytest -m backends
+	KERAS_BACKEND=torch $(BIN)/pytest -m backends
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -63,7 +63,7 @@ def flows(draw: st.DrawFn) -> dict[str, Any]:
         settings["validation_split"] = 0.4
         flow["subset"] = draw(st.sampled_from(["training", "validation"]))
         flow["ignore_class_split"] = True
-    elif labels is not None and draw(st.booleans()):
+    if labels is not None and draw(st.booleans()):
         flow["sample_weight"] = np.random.default_rng(seed).uniform(0, 1, count)
     settings["data_format"] = "channels_first" if channels_first else draw(st.sampled_from([None, "channels_last"]))
     extras = [[], [np.arange(count)], [np.arange(3 * count).reshape(count, 3), np.ones(count, "int8")]]

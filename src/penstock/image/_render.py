@@ -53,16 +53,6 @@ class Rendering:
     value_range: tuple[float, float] = (0.0, 255.0)
     rounds_to: np.dtype[Any] | None = None
 
-    def without_standardization(self) -> Rendering:
-        """The same up to where `preprocessing_function` would be called."""
-        return Rendering(
-            self.augmentation,
-            channels_first=self.channels_first,
-            as_keras=self.as_keras,
-            value_range=self.value_range,
-            rounds_to=self.rounds_to,
-        )
-
 
 def render(
     rendering: Rendering,

@@ -75,25 +75,24 @@ def learn(
         (mean, std, whitening), each None where not asked for; mean and std have shape `(1, 1, channels)` or
         `(channels, 1, 1)`.
     """
+    if scale and whiten:
+        raise ValueError("ZCA whitening and featurewise standard deviation exclude each other")
     axes = tuple(axis for axis in (0, 1, 2, 3) if axis != channel_axis)
     shape = [1, 1, 1]
     shape[channel_axis - 1] = images.shape[channel_axis]
     count = images.size // images.shape[channel_axis]
     factor = rescale if rescale else 1.0
     mean = std = whitening = None
-    if centre:
-        mean = sum(chunk.sum(axis=axes) for chunk in _chunks(images, factor)).reshape(shape) / count
-    centred = 0.0 if mean is None else mean
+    if centre or scale:
+        average = sum(chunk.sum(axis=axes) for chunk in _chunks(images, factor)).reshape(shape) / count
+        mean = average if centre else None
     if scale:
-        # Keras divides by the spread of what is left after the mean is taken away.
-        total = sum(chunk.sum(axis=axes) for chunk in _chunks(images, factor)).reshape(shape) / count - centred
-        squares = sum(((chunk - centred - total) ** 2).sum(axis=axes) for chunk in _chunks(images, factor))
+        squares = sum(((chunk - average) ** 2).sum(axis=axes) for chunk in _chunks(images, factor))
         std = np.sqrt(squares.reshape(shape) / count)
     if whiten:
+        centred = 0.0 if mean is None else mean
         flat = np.concatenate([(chunk - centred).astype(np.float32) for chunk in _chunks(images, factor)])
         flat = flat.reshape(len(images), -1)
-        if std is not None:
-            raise ValueError("ZCA whitening and featurewise standard deviation exclude each other")
         basis, spread, _ = np.linalg.svd(flat.T, full_matrices=False)
         whitening = (basis * (math.sqrt(len(images)) / (spread + zca_epsilon))) @ basis.T
     return mean, std, whitening

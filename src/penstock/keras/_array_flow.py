@@ -63,7 +63,8 @@ class NumpyArrayIterator(Flow):
             part = _part(image_data_generator, subset, images, y, ignore_class_split)
             images, extras = images[part], [extra[part] for extra in extras]
             y = None if y is None else y[part]
-            sample_weight = None if sample_weight is None else sample_weight[part]
+            if sample_weight is not None and image_data_generator.semantics != "keras":
+                sample_weight = sample_weight[part]  # Keras forgets to: its weights are those of the first samples
         _check_images(images, self.data_format)
         self.x, self.x_misc, self.y, self.sample_weight = images, extras, y, sample_weight
         self.image_data_generator = image_data_generator
