@@ -28,6 +28,9 @@ class FakeMaker:
             (ArraySpec((self.batch_size, 3), np.dtype("f4")), ArraySpec((self.batch_size,), np.dtype("i8")))
         )
 
+    def alone(self) -> FakeMaker:
+        return self
+
     def read(self, step: Step) -> Blobs:
         return None
 

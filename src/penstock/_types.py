@@ -88,6 +88,13 @@ class BatchMaker(Protocol):
         """Shape and dtype of every array of a full batch."""
         ...
 
+    def alone(self) -> BatchMaker:
+        """The same maker for a process of its own, which makes one batch at a time.
+
+        There it seeds the global generators of `random` and NumPy before it calls a user's code.
+        """
+        ...
+
     def read(self, step: Step) -> Blobs:
         """The bytes of each sample; None for arrays in memory."""
         ...
@@ -113,8 +120,12 @@ class Executor(Protocol):
         """Get ready to make batches with `maker`."""
         ...
 
+    def allocate(self, nbytes: int) -> Array:
+        """Aligned memory that the workers can write to, uint8, `(nbytes,)`."""
+        ...
+
     def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
-        """Make one batch into `out`."""
+        """Make one batch into `out`, best in memory from `allocate`."""
         ...
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -14,6 +14,7 @@ from penstock._errors import BatchError, ImageError
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
 from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
+from penstock.batches._user_code import seeded_by_sample
 from penstock.image._decode import Loading, decode_groups
 from penstock.image._pixels import Pixels
 from penstock.image._render import FunctionFailed, Rendering, render
@@ -34,6 +35,7 @@ class ImageBatches:
         columns: the batch's other arrays: extra inputs, then targets, then weights.
         loading: how files become arrays; None for arrays.
         float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
+        seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
     """
 
     source: ArraySource | FileSource
@@ -45,12 +47,17 @@ class ImageBatches:
     columns: tuple[BatchColumn, ...] = ()
     loading: Loading | None = None
     float_dtype: np.dtype[Any] | type = np.float32
+    seeds_globals: bool = False
 
     @property
     def spec(self) -> BatchSpec:
         """See `BatchMaker.spec`."""
         images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
         return BatchSpec((images, *(c.spec(self.batch_size, images) for c in self.columns if c.fits_slot)))
+
+    def alone(self) -> ImageBatches:
+        """See `BatchMaker.alone`."""
+        return replace(self, seeds_globals=True)
 
     def read(self, step: Step) -> Blobs:
         """See `BatchMaker.read`."""
@@ -88,7 +95,7 @@ class ImageBatches:
         pixels = Pixels.of_array(images, which, self.rendering.channels_first)
         transforms = self.randomness.transforms(step, *self._sides())
         try:
-            render(self.rendering, pixels, transforms, out)
+            render(self._rendering(step, slice(None)), pixels, transforms, out)
         except FunctionFailed as failure:
             raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
         return {"transform": perf_counter() - began}
@@ -113,12 +120,21 @@ class ImageBatches:
                 raise
             decoded = perf_counter()
             try:
-                render(self.rendering, pixels, transforms[group], out[group], compute_dtype=self.float_dtype)
+                rendering = self._rendering(step, group)
+                render(rendering, pixels, transforms[group], out[group], compute_dtype=self.float_dtype)
             except FunctionFailed as failure:
                 row = group.start + failure.args[0]
                 raise _function_error(step, row, paths[row], failure.__cause__) from failure.__cause__
             decode_s, transform_s = decode_s + decoded - began, transform_s + perf_counter() - decoded
         return {"decode": decode_s, "transform": transform_s}
+
+    def _rendering(self, step: Step, rows: slice) -> Rendering:
+        """What happens to some of a batch's samples, in their order."""
+        function = self.rendering.function
+        if function is None or not self.seeds_globals:
+            return self.rendering
+        indices = iter(step.indices[rows].tolist())
+        return replace(self.rendering, function=seeded_by_sample(function, self.randomness.seed, step.epoch, indices))
 
     def _sides(self) -> tuple[int, int]:
         """Height and width of the finished images."""

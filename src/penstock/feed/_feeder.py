@@ -56,6 +56,7 @@ class Feeder:
         executor: runs the maker; started here.
         max_queue_size: batches to have ready ahead, at least 1.
         max_queue_bytes: bound on their memory, or None; one batch is always allowed.
+        timeout_s: how long to wait for a batch; None for ever.
         stats: counts to go on from.
     """
 
@@ -67,10 +68,12 @@ class Feeder:
         *,
         max_queue_size: int,
         max_queue_bytes: int | None = None,
+        timeout_s: float | None = None,
         stats: FeedStats | None = None,
     ) -> None:
         self.plan = plan
         self._maker = maker
+        self._timeout_s = timeout_s
         self._lock = threading.RLock()
         self._queue: deque[_Entry] = deque()
         self._closing: Future[None] = Future()  # done once closed: whoever waits for a batch waits for this, too
@@ -79,6 +82,7 @@ class Feeder:
         self._overflows_before = self._stats.overflows
         self._pool = SlotPool(maker.spec, 0)
         self._executor = executor
+        executor.start(maker)
         self._begin(max_queue_size, max_queue_bytes)
 
     @property
@@ -113,12 +117,21 @@ class Feeder:
                 "give it a flow of its own"
             )
 
-    def resize(self, executor: Executor, *, max_queue_size: int, max_queue_bytes: int | None = None) -> None:
-        """Go on with another executor or another bound; the stream does not change."""
+    def resize(
+        self,
+        executor: Executor,
+        *,
+        max_queue_size: int,
+        max_queue_bytes: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Go on with another executor or other bounds; the stream does not change. If that fails, all is as before."""
         with self._lock:
             self._check_open()
+            executor.start(self._maker)
             self._drop()
             before, self._executor = self._executor, executor
+            self._timeout_s = timeout_s
             self._begin(max_queue_size, max_queue_bytes)
             before.close()  # last: an interrupt in here finds the new one at work
 
@@ -206,8 +219,7 @@ class Feeder:
             depth = max(1, min(depth, max_queue_bytes // max(1, self._pool.slot_bytes)))
         self._depth = depth
         self._overflows_before += self._pool.overflows
-        self._pool = SlotPool(self._maker.spec, depth + _KEPT_BY_CALLER)
-        self._executor.start(self._maker)
+        self._pool = SlotPool(self._maker.spec, depth + _KEPT_BY_CALLER, self._executor.allocate)
 
     def _refill(self, position: int, end: int | None, shuffled: bool, *, must: bool) -> None:
         following = self._queue[-1].position + 1 if self._queue else position
@@ -230,7 +242,12 @@ class Feeder:
             entry.future = self._executor.submit(entry.step, entry.arrays)
         if not entry.future.done():
             either: tuple[Future[Any], ...] = (entry.future, self._closing)
-            futures.wait(either, return_when=futures.FIRST_COMPLETED)
+            if not futures.wait(either, self._timeout_s, futures.FIRST_COMPLETED).done:
+                raise WorkerError(
+                    f"batch {entry.step.number} of epoch {entry.step.epoch} has not come for {self._timeout_s:g} s: "
+                    "its worker is still at it, or stuck in a function of yours. The next call waits for it again; if "
+                    "it needs longer, raise `timeout`."
+                )
         if self._closing.done() or entry.future.cancelled():
             raise FlowClosed("this flow was closed while a batch was waited for")
         try:

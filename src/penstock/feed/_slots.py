@@ -12,8 +12,8 @@ from typing import Any, final
 import numpy as np
 
 from penstock._types import Array, BatchSpec
+from penstock.feed._memory import ALIGNMENT_BYTES, private_memory
 
-ALIGNMENT_BYTES = 64  # a cache line; JAX aliases such memory instead of copying it
 _PATIENCE_S = 0.05
 _PAUSE_S = 0.002
 
@@ -41,6 +41,7 @@ class SlotPool:
     Args:
         spec: the arrays of a full batch.
         count: slots to keep; they are allocated as they are first needed.
+        allocate: gives a slot its memory.
         clock, sleep: for tests.
     """
 
@@ -48,6 +49,7 @@ class SlotPool:
         self,
         spec: BatchSpec,
         count: int,
+        allocate: Callable[[int], Array] = private_memory,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -56,6 +58,7 @@ class SlotPool:
         self.count = count
         self.overflows = 0
         self._made = 0
+        self._allocate = allocate
         self._free: deque[Array] = deque()
         self._clock = clock
         self._sleep = sleep
@@ -71,7 +74,7 @@ class SlotPool:
         except IndexError:
             if self._made >= self.count:
                 return None
-            memory = self._allocate()
+            memory = self._allocate(self.slot_bytes)
             self._made += 1
         self._worth_waiting = True
         try:
@@ -117,7 +120,7 @@ class SlotPool:
 
     def fresh(self) -> Lease:
         """Memory that belongs to no slot."""
-        return Lease(self._allocate())
+        return Lease(private_memory(self.slot_bytes))
 
     def arrays(self, lease: Lease, rows: int) -> list[Array]:
         """The lease's memory as the arrays of a batch with that many rows: writeable, aligned, C-contiguous."""
@@ -126,11 +129,6 @@ class SlotPool:
             memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)[:rows]
             for offset, array in zip(self._offsets, self.spec.arrays, strict=True)
         ]
-
-    def _allocate(self) -> Array:
-        raw = np.empty(self.slot_bytes + ALIGNMENT_BYTES, np.uint8)
-        start = -raw.ctypes.data % ALIGNMENT_BYTES
-        return raw[start : start + self.slot_bytes]
 
 
 def _padded(nbytes: int) -> int:

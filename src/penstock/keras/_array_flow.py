@@ -11,7 +11,7 @@ import numpy as np
 from penstock._types import Array
 from penstock.batches._columns import Values
 from penstock.batches._images import ImageBatches
-from penstock.keras._feeding import Feeding, check_batch_size
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding, check_batch_size
 from penstock.keras._flow import Flow
 from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches
 from penstock.sources._arrays import ArraySource
@@ -46,8 +46,10 @@ class NumpyArrayIterator(Flow):
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> None:
-        feeding = Feeding.parse(workers, max_queue_size, max_queue_bytes)
+        feeding = Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout)
         check_batch_size(batch_size)
         check_save_to_dir(save_to_dir)
         seed = choose_seed(seed, image_data_generator.semantics)

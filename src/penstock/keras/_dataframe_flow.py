@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from penstock.keras._feeding import Feeding
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
 from penstock.keras._settings import AsTheyAre, Generator
@@ -54,6 +54,8 @@ class DataFrameIterator(FileFlow):
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> None:
         super().__init__(
             lambda split: list_table(
@@ -82,7 +84,7 @@ class DataFrameIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
-            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes),
+            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout),
         )
         belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
         validated = "validated" if validate_filenames else "non-validated"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from penstock.keras._feeding import Feeding
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
 from penstock.keras._settings import Generator
@@ -48,6 +48,8 @@ class DirectoryIterator(FileFlow):
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> None:
         hidden = image_data_generator.semantics == "keras"
         super().__init__(
@@ -69,7 +71,7 @@ class DirectoryIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
-            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes),
+            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout),
         )
         self.directory = directory
         notice(f"Found {self.samples} images belonging to {self.num_classes} classes.")

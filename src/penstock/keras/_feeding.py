@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from penstock._types import Executor
 from penstock.feed._cpus import usable_cpus
+from penstock.feed.executors._processes import ProcessExecutor
+from penstock.feed.executors._serial import SerialExecutor
+from penstock.feed.executors._threads import ThreadExecutor
+
+DEFAULT_TIMEOUT_S = 300.0
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
@@ -19,19 +25,44 @@ class Feeding:
     """How a flow makes its batches.
 
     Attributes:
-        workers: threads that make batches; 0 for the caller's thread.
+        workers: threads or processes that make batches; 0 for the caller's thread.
         max_queue_size: batches ready ahead.
         max_queue_bytes: bound on their memory; None for none.
+        use_multiprocessing: True for processes; None and False for threads.
+        timeout_s: for one batch; None for no limit.
     """
 
     workers: int
     max_queue_size: int = 10
     max_queue_bytes: int | None = None
+    use_multiprocessing: bool | None = None
+    timeout_s: float | None = DEFAULT_TIMEOUT_S
 
     @classmethod
-    def parse(cls, workers: Any, max_queue_size: Any, max_queue_bytes: Any) -> Feeding:
+    def parse(
+        cls, workers: Any, max_queue_size: Any, max_queue_bytes: Any, use_multiprocessing: Any, timeout: Any
+    ) -> Feeding:
         """Check the keywords as the user gave them."""
-        return cls(parse_workers(workers), parse_queue_size(max_queue_size), parse_bytes(max_queue_bytes))
+        return cls(
+            parse_workers(workers),
+            parse_queue_size(max_queue_size),
+            parse_bytes(max_queue_bytes),
+            parse_multiprocessing(use_multiprocessing),
+            parse_timeout(timeout),
+        )
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long a consumer waits for a batch; processes are watched by what attends them, and replaced."""
+        return None if self.use_multiprocessing else self.timeout_s
+
+    def executor(self) -> Executor:
+        """A new executor that makes batches this way."""
+        if not self.workers:
+            return SerialExecutor()
+        if self.use_multiprocessing:
+            return ProcessExecutor(self.workers, self.timeout_s)
+        return ThreadExecutor(self.workers)
 
 
 def parse_workers(workers: Any) -> int:
@@ -60,6 +91,22 @@ def parse_bytes(size: Any) -> int | None:
     if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
         return int(size)
     raise ValueError(f'`max_queue_bytes` should be a positive integer or a text like "2GB". Received: {size!r}')
+
+
+def parse_multiprocessing(use_multiprocessing: Any) -> bool | None:
+    """None, True or False."""
+    if use_multiprocessing is not None and not isinstance(use_multiprocessing, bool | np.bool_):
+        raise ValueError(f"`use_multiprocessing` should be None, True or False. Received: {use_multiprocessing!r}")
+    return None if use_multiprocessing is None else bool(use_multiprocessing)
+
+
+def parse_timeout(timeout: Any) -> float | None:
+    """Seconds; None for no limit."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, int | float | np.number) and not isinstance(timeout, bool) and timeout > 0:
+        return float(timeout)
+    raise ValueError(f"`timeout` should be a positive number of seconds, or None. Received: {timeout!r}")
 
 
 def check_batch_size(batch_size: Any) -> None:

@@ -13,18 +13,22 @@ import keras
 import numpy as np
 
 from penstock._errors import FlowClosed
-from penstock._types import Array, Executor, Indices, Step
+from penstock._types import Array, Indices, Step
 from penstock.batches._images import ImageBatches
 from penstock.feed._feeder import Feeder
 from penstock.feed._plan import Plan
 from penstock.feed._stats import FeedStats
-from penstock.feed.executors._serial import SerialExecutor
-from penstock.feed.executors._threads import ThreadExecutor
 from penstock.image._draw import permutation
 from penstock.keras._asker import Asker, is_keras_asking
 from penstock.keras._endless import Endless
-from penstock.keras._feeding import Feeding, check_batch_size, parse_bytes, parse_queue_size, parse_workers
-from penstock.keras._notice import notice
+from penstock.keras._feeding import (
+    Feeding,
+    check_batch_size,
+    parse_bytes,
+    parse_multiprocessing,
+    parse_queue_size,
+    parse_workers,
+)
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._saved_images import save_images
 from penstock.keras._state import FlowState, fingerprint
@@ -275,17 +279,16 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     @workers.setter
     def workers(self, workers: int | str) -> None:
-        self._refeed(Feeding(parse_workers(workers), self._feeding.max_queue_size, self._feeding.max_queue_bytes))
+        self._refeed(replace(self._feeding, workers=parse_workers(workers)))
 
     @property
     def use_multiprocessing(self) -> bool:
-        """False: batches are made by threads, in compiled code that runs beside Python."""
-        return False
+        """Whether processes make the batches, and not threads; setting it changes nothing about the batches."""
+        return False if is_keras_asking(sys._getframe(1)) else bool(self._feeding.use_multiprocessing)
 
     @use_multiprocessing.setter
-    def use_multiprocessing(self, use_multiprocessing: bool) -> None:
-        if use_multiprocessing:
-            notice("penstock: use_multiprocessing=True has no effect; batches are made by threads in compiled code.")
+    def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
+        self._refeed(replace(self._feeding, use_multiprocessing=parse_multiprocessing(use_multiprocessing)))
 
     @property
     def max_queue_size(self) -> int:
@@ -294,7 +297,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     @max_queue_size.setter
     def max_queue_size(self, size: int) -> None:
-        self._refeed(Feeding(self._feeding.workers, parse_queue_size(size), self._feeding.max_queue_bytes))
+        self._refeed(replace(self._feeding, max_queue_size=parse_queue_size(size)))
 
     @property
     def max_queue_bytes(self) -> int | None:
@@ -303,7 +306,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     @max_queue_bytes.setter
     def max_queue_bytes(self, size: int | str | None) -> None:
-        self._refeed(Feeding(self._feeding.workers, self._feeding.max_queue_size, parse_bytes(size)))
+        self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
 
     # --- inside ---
 
@@ -401,9 +404,10 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
                         self._resumed_at,
                     ),
                     batches,
-                    self._executor(),
+                    self._feeding.executor(),
                     max_queue_size=self._feeding.max_queue_size,
                     max_queue_bytes=self._feeding.max_queue_bytes,
+                    timeout_s=self._feeding.patience_s,
                     stats=self._stats,
                 )
             return self._feeder
@@ -413,9 +417,6 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         batches = (self._batch_size,) if shuffled else ()
         return fingerprint(self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
 
-    def _executor(self) -> Executor:
-        return ThreadExecutor(self._feeding.workers) if self._feeding.workers else SerialExecutor()
-
     def _reopen(self) -> None:
         if self._feeder is not None:
             self._feeder.close()
@@ -424,11 +425,14 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _refeed(self, feeding: Feeding) -> None:
         with self.lock:
-            self._feeding = feeding
             if self._feeder is not None and not self._closed:
                 self._feeder.resize(
-                    self._executor(), max_queue_size=feeding.max_queue_size, max_queue_bytes=feeding.max_queue_bytes
+                    feeding.executor(),
+                    max_queue_size=feeding.max_queue_size,
+                    max_queue_bytes=feeding.max_queue_bytes,
+                    timeout_s=feeding.patience_s,
                 )
+            self._feeding = feeding
 
     def _finish(self, step: Step, arrays: list[Array]) -> Any:
         complete = self._maker.assemble(step, arrays)

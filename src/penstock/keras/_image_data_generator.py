@@ -19,6 +19,7 @@ from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S
 from penstock.keras._single_image import transformed
 
 _UNFITTED = (
@@ -204,6 +205,8 @@ class ImageDataGenerator:
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> NumpyArrayIterator:
         """Batches from images in memory.
 
@@ -220,6 +223,8 @@ class ImageDataGenerator:
             workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            timeout: seconds after which a batch that does not come is an error; None for never.
 
         Returns:
             A flow that yields `images`, `(images, y)` or `(images, y, sample_weight)`.
@@ -245,6 +250,8 @@ class ImageDataGenerator:
             workers=workers,
             max_queue_size=max_queue_size,
             max_queue_bytes=max_queue_bytes,
+            use_multiprocessing=use_multiprocessing,
+            timeout=timeout,
         )
 
     def flow_from_directory(
@@ -268,6 +275,8 @@ class ImageDataGenerator:
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> DirectoryIterator:
         """Batches from image files, a folder for each class.
 
@@ -288,6 +297,8 @@ class ImageDataGenerator:
             workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            timeout: seconds after which a batch that does not come is an error; None for never.
 
         Returns:
             A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
@@ -317,6 +328,8 @@ class ImageDataGenerator:
             workers=workers,
             max_queue_size=max_queue_size,
             max_queue_bytes=max_queue_bytes,
+            use_multiprocessing=use_multiprocessing,
+            timeout=timeout,
         )
 
     def flow_from_dataframe(
@@ -344,6 +357,8 @@ class ImageDataGenerator:
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
+        use_multiprocessing: bool | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT_S,
         **deprecated: Any,
     ) -> DataFrameIterator:
         """Batches from image files that a dataframe lists, with what is to be learnt of each.
@@ -371,6 +386,8 @@ class ImageDataGenerator:
             workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            timeout: seconds after which a batch that does not come is an error; None for never.
             **deprecated: `has_ext`, `sort` and `drop_duplicates` of old scripts: a warning, and no effect.
 
         Returns:
@@ -413,6 +430,8 @@ class ImageDataGenerator:
             workers=workers,
             max_queue_size=max_queue_size,
             max_queue_bytes=max_queue_bytes,
+            use_multiprocessing=use_multiprocessing,
+            timeout=timeout,
         )
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock.feed._memory import private_memory
 from penstock.feed.executors._make import make
 
 
@@ -26,6 +27,10 @@ class SerialExecutor:
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         self._maker = maker
+
+    def allocate(self, nbytes: int) -> Array:
+        """See `Executor.allocate`."""
+        return private_memory(nbytes)
 
     def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
         """See `Executor.submit`."""

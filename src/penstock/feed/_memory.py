@@ -1,0 +1,85 @@
+"""Memory for batches: this process's own, or memory that other processes can map."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import tempfile
+from typing import final
+
+import numpy as np
+
+from penstock._errors import WorkerError
+from penstock._types import Array
+
+ALIGNMENT_BYTES = 64  # a cache line, and what JAX asks for to take an array without a copy
+
+
+def private_memory(nbytes: int) -> Array:
+    """Aligned memory of this process, uint8, `(nbytes,)`."""
+    raw = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT_BYTES
+    return raw[start : start + nbytes]
+
+
+@final
+class Segment:
+    """Memory that other processes map by its descriptor.
+
+    No path names it, so that nothing is left of it once the last process that knows it has ended, however it ended. On
+    Linux it lies in no file system either: what a container allows for `/dev/shm`, often 64 MB, does not bound it.
+
+    Args:
+        nbytes: at least 1. They are reserved at once, so that running out is an error here and no crash later. What
+            does not fit into memory is put into a temporary file, if that has the room.
+
+    Raises:
+        WorkerError: there is not so much memory.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.descriptor, self._map = _mapped(nbytes)
+        self.memory: Array = np.frombuffer(self._map, np.uint8)
+        self.address = self.memory.ctypes.data
+
+    def close(self) -> None:
+        """Let the descriptor go; may be called twice. Arrays stay valid: the memory goes with the last of them."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def _mapped(nbytes: int) -> tuple[int, mmap.mmap]:
+    """A descriptor of reserved memory, and the memory; in a temporary file if it cannot be had otherwise."""
+    failure: OSError | None = None
+    for open_file in (_memory_file, _temporary_file):
+        descriptor = -1
+        try:
+            descriptor = open_file()
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, 0, nbytes)
+            else:
+                os.truncate(descriptor, nbytes)
+            return descriptor, mmap.mmap(descriptor, nbytes)
+        except OSError as error:
+            failure = failure or error
+            if descriptor >= 0:
+                os.close(descriptor)
+    assert failure is not None
+    raise WorkerError(
+        f"{nbytes / 1e6:,.1f} MB of memory to share with worker processes could not be had: {failure.strerror}. Lower "
+        "the batch size or `max_queue_size`, set `max_queue_bytes`, or use threads: `use_multiprocessing=False`."
+    ) from failure
+
+
+def _memory_file() -> int:
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return os.memfd_create("penstock")
+
+
+def _temporary_file() -> int:
+    with tempfile.TemporaryFile(prefix="penstock-") as file:
+        return os.dup(file.fileno())

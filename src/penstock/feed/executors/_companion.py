@@ -1,0 +1,257 @@
+"""A worker process, seen from the thread that it works for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing import Pipe, reduction, spawn
+from multiprocessing.connection import Connection
+from typing import Any, final
+
+from penstock._errors import BatchError, FlowClosed, WorkerError
+from penstock._types import Array, FillReport, Step
+from penstock.feed._memory import Segment
+from penstock.feed.executors._travel import Luggage
+from penstock.feed.executors._worker import Place
+
+_TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
+_LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
+_ANSWER_S = 60.0  # to start in, however slow the disk that Python is imported from
+# Workers are many: one thread each. They see no accelerator, which belongs to the training process.
+_ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "HIP_VISIBLE_DEVICES": "",
+    "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+_PROGRAM = (
+    "import sys; sys.path[:] = eval(sys.argv[1]); "
+    "from penstock.feed.executors._worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class _DiedError(Exception):
+    """The process is gone; the message says how."""
+
+
+@final
+class Companion:
+    """Has batches made by a process of its own; a `Hand` of a crew.
+
+    The process is started by running Python anew, which imports neither the user's main module nor anything of the
+    training process, so that no main guard is needed and no lock is inherited.
+
+    Args:
+        luggage: the maker.
+        slots: segments that batches are written to, by the address where they begin here; it may grow.
+        timeout_s: for one batch; None for no limit.
+    """
+
+    def __init__(self, luggage: Luggage, slots: dict[int, Segment], timeout_s: float | None) -> None:
+        self._luggage = luggage
+        self._slots = slots
+        self._timeout_s = timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._known: dict[int, int] = {}  # key that the worker knows a slot by, by address
+        self._bounce: Segment | None = None
+        self._stopped = False
+
+    def make(self, step: Step, out: Sequence[Array]) -> FillReport:
+        """Have a batch made. A worker that dies is replaced, and its batch is made again.
+
+        Raises:
+            BatchError: the maker failed, with the worker's traceback as a note.
+            WorkerError: workers died of this batch again and again, or took too long.
+            FlowClosed: `stop` was called meanwhile.
+        """
+        deaths: list[str] = []
+        while len(deaths) < _TRIES:
+            try:
+                return self._made(step, out)
+            except _DiedError as death:
+                self._forget()
+                if self._stopped:
+                    raise FlowClosed("this flow was closed while a batch was made") from None
+                deaths.append(str(death))
+        raise WorkerError(
+            f"{_TRIES} worker processes in a row died while they made batch {step.number} of epoch {step.epoch} "
+            f"(samples {_named(step)}): {'; '.join(deaths)}. A worker that was killed has often run out of memory: use "
+            "fewer workers or smaller batches. One that crashed, did so in the code of a sample, or in a library that "
+            "it calls."
+        )
+
+    def stop(self) -> None:
+        """Kill the process; `make` notices."""
+        self._stopped = True
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.kill()
+
+    def close(self) -> None:
+        """Let the process end: its pipe does."""
+        self._stopped = True
+        self._forget()
+        if self._bounce is not None:
+            self._bounce.close()
+
+    def _made(self, step: Step, out: Sequence[Array]) -> FillReport:
+        if self._process is None:
+            self._start()
+        places, bounced = self._places(out)
+        self._send("make", step, places)
+        report: FillReport = self._answer(self._timeout_s, f"batch {step.number} of epoch {step.epoch}")
+        for array, copy in zip(out, bounced, strict=False):
+            array[...] = copy
+        return report
+
+    def _places(self, out: Sequence[Array]) -> tuple[list[Place], list[Array]]:
+        """Where the arrays lie for the worker; and where they are to be fetched from, if not in a slot."""
+        address, segment = next(
+            (
+                (address, segment)
+                for address, segment in tuple(self._slots.items())
+                if address <= out[0].ctypes.data < address + segment.nbytes
+            ),
+            (0, None),
+        )
+        if segment is not None:
+            key = self._introduce(address, segment)
+            return [_place(key, array, array.ctypes.data - address) for array in out], []
+        # Memory beyond the slots, which the consumer keeps all of: the worker writes elsewhere, and it is copied.
+        nbytes = sum(-(-array.nbytes // 64) * 64 for array in out)
+        if self._bounce is None or self._bounce.nbytes < nbytes:
+            if self._bounce is not None:
+                self._known.pop(self._bounce.address, None)
+                self._bounce.close()
+            self._bounce = Segment(nbytes)
+        key, offset, places, copies = self._introduce(self._bounce.address, self._bounce), 0, [], []
+        for array in out:
+            places.append(_place(key, array, offset))
+            copies.append(self._bounce.memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape))
+            offset += -(-array.nbytes // 64) * 64
+        return places, copies
+
+    def _introduce(self, address: int, segment: Segment) -> int:
+        """The key that the worker knows a segment by; it is told on first use."""
+        if address not in self._known:
+            self._known[address] = len(self._luggage.segments) + len(self._known)
+            self._hand_over(self._known[address], segment)
+        return self._known[address]
+
+    def _start(self) -> None:
+        ours, theirs = Pipe()
+        arguments = [repr(sys.path), str(theirs.fileno()), str(os.getpid())]
+        command = [os.fsdecode(spawn.get_executable()), *subprocess._args_from_interpreter_flags(), "-c", _PROGRAM]  # type: ignore[attr-defined]
+        self._process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, **_ENVIRONMENT},
+        )
+        theirs.close()
+        self._connection, self._known = ours, {}
+        if self._stopped:
+            self._process.kill()
+        for key, segment in self._luggage.segments.items():
+            self._hand_over(key, segment)
+        assert self._connection is not None
+        try:
+            self._connection.send_bytes(pickle.dumps(("maker", self._luggage.payload)))
+        except OSError:
+            raise _DiedError(self._ending()) from None
+        try:
+            self._answer(_ANSWER_S, "getting ready")
+        except BatchError as error:
+            self._forget()
+            raise WorkerError(f"A worker process could not take what makes the batches: {error}") from error
+
+    def _hand_over(self, key: int, segment: Segment) -> None:
+        self._send("segment", key, segment.nbytes)
+        assert self._connection is not None
+        assert self._process is not None
+        try:
+            reduction.send_handle(self._connection, segment.descriptor, self._process.pid)
+        except OSError:
+            raise _DiedError(self._ending()) from None
+
+    def _send(self, *message: Any) -> None:
+        assert self._connection is not None
+        try:
+            self._connection.send_bytes(pickle.dumps(message))
+        except OSError:
+            raise _DiedError(self._ending()) from None
+
+    def _answer(self, limit_s: float | None, what: str) -> Any:
+        assert self._connection is not None
+        assert self._process is not None
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        while not self._connection.poll(_LOOK_S):
+            if self._process.poll() is not None:
+                raise _DiedError(self._ending())
+            if deadline is not None and time.monotonic() > deadline:
+                self._process.kill()
+                self._ending()
+                self._forget()
+                raise WorkerError(
+                    f"{what}: a worker process has not answered for {limit_s:g} s, and was ended. If it needs longer, "
+                    "raise `timeout`."
+                )
+        try:
+            made, result = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            raise _DiedError(self._ending()) from None
+        if made:
+            return result
+        result.add_note(f"In worker process {self._process.pid}:\n{result.traceback_text}")
+        raise result
+
+    def _ending(self) -> str:
+        """Wait for the process, and say how it ended."""
+        process = self._process
+        assert process is not None
+        peak = ""
+        if process.returncode is None and hasattr(os, "wait4"):
+            with contextlib.suppress(ChildProcessError):
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                unit = 1 if sys.platform == "darwin" else 1024
+                peak = f", having used up to {usage.ru_maxrss * unit / 1e6:,.0f} MB"
+        code = process.wait()
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return f"process {process.pid} ended {how}{peak}"
+
+    def _forget(self) -> None:
+        """Close the pipe, which ends the process, and wait for that."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if connection is not None:
+            connection.close()
+        if process is not None and process.returncode is None:
+            try:
+                process.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:  # busy in a user's function
+                process.kill()
+                process.wait()
+
+
+def _place(key: int, array: Array, offset: int) -> Place:
+    return Place(key, offset, array.shape, array.dtype.str)
+
+
+def _named(step: Step) -> str:
+    numbers = step.indices.tolist()
+    return ", ".join(map(str, numbers if len(numbers) <= 8 else [*numbers[:8], "..."]))

@@ -1,0 +1,118 @@
+"""Threads that take one batch after the other from a queue, each by a hand of its own."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import NamedTuple, Protocol, final
+
+from penstock._types import Array, FillReport, Step
+
+_JOIN_S = 5.0  # a user's function that never returns must not keep the interpreter from ending
+
+
+class Hand(Protocol):
+    """What one thread of a crew makes batches with."""
+
+    def make(self, step: Step, out: Sequence[Array]) -> FillReport:
+        """Make one batch into `out`."""
+        ...
+
+    def stop(self) -> None:
+        """Let a `make` that is under way end soon, if that can be; called by any thread, takes no lock."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; the last call, by the thread that called `make`."""
+        ...
+
+
+class _Task(NamedTuple):
+    step: Step
+    out: Sequence[Array]
+    future: Future[FillReport]
+
+
+@final
+class Crew:
+    """A fixed number of threads that end when told to, or before the interpreter does.
+
+    It does not know the executor that it belongs to, which can so be collected. `concurrent.futures` would make every
+    batch still in its queue before the interpreter may end.
+    """
+
+    def __init__(self) -> None:
+        self.dismissed = False
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._hands: list[Hand] = []
+        self._present = 0
+        self._lock = threading.Lock()
+
+    def start(self, hands: Sequence[Hand]) -> None:
+        """Begin to work, with a thread for each hand."""
+        # Daemon threads, since the interpreter joins others before it lets anyone tell them to stop. Told to stop and
+        # joined at its end, so that none comes back from a kernel to an interpreter that is gone.
+        atexit.register(self.end)
+        self._present = len(hands)
+        self._hands.extend(hands)
+        for number, hand in enumerate(hands):
+            thread = threading.Thread(target=self._work, args=(hand,), name=f"penstock-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """Have a batch made into `out`."""
+        future: Future[FillReport] = Future()
+        if self.dismissed:
+            future.cancel()
+        else:
+            self._tasks.put(_Task(step, out, future))
+        return future
+
+    def has(self, thread: threading.Thread) -> bool:
+        """Whether a thread belongs to this crew."""
+        return thread in self._threads
+
+    def dismiss(self) -> None:
+        """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
+        self.dismissed = True
+        for _ in self._threads:
+            self._tasks.put(None)
+
+    def end(self) -> None:
+        """Dismiss the threads and wait for them."""
+        self.dismiss()
+        for hand in self._hands:
+            hand.stop()
+        deadline = time.monotonic() + _JOIN_S
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self, hand: Hand) -> None:
+        try:
+            while True:
+                task = self._tasks.get()
+                if task is None:
+                    break
+                if self.dismissed:
+                    task.future.cancel()
+                elif task.future.set_running_or_notify_cancel():
+                    try:
+                        task.future.set_result(hand.make(task.step, task.out))
+                    except BaseException as error:
+                        task.future.set_exception(error)
+                # Waiting for the next task must not keep this one's slot.
+                del task
+        finally:
+            hand.close()
+            with self._lock:
+                self._present -= 1
+                last = self._present == 0
+            if last:
+                atexit.unregister(self.end)

@@ -1,0 +1,76 @@
+"""Batches made by worker processes, which write them into memory that this one reads."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import final
+
+from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock.feed._memory import Segment
+from penstock.feed.executors._companion import Companion
+from penstock.feed.executors._crew import Crew
+from penstock.feed.executors._travel import pack
+
+
+@final
+class ProcessExecutor:
+    """A fixed number of worker processes, each attended by a thread.
+
+        submit ──> queue ──> thread ──(who, where)──> process: fills the slot
+                               └─────────(report)────────┘
+
+    Pixels cross in shared memory, in the slots that the consumer gets; the pipe carries some hundred bytes a batch.
+
+    Args:
+        workers: processes, at least 1.
+        timeout_s: for one batch; None for no limit.
+    """
+
+    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
+        self.workers = workers
+        self._timeout_s = timeout_s
+        self._crew = Crew()
+        self._slots: dict[int, Segment] = {}
+        self._shared: list[Segment] = []
+        weakref.finalize(self, _dismiss, self._crew, self._slots, self._shared).atexit = False
+
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`; a worker process has no flow to ask."""
+        return self._crew.has(threading.current_thread())
+
+    def start(self, maker: BatchMaker) -> None:
+        """See `Executor.start`."""
+        luggage = pack(maker)
+        self._shared.extend(luggage.segments.values())
+        self._crew.start([Companion(luggage, self._slots, self._timeout_s) for _ in range(self.workers)])
+
+    def allocate(self, nbytes: int) -> Array:
+        """See `Executor.allocate`."""
+        segment = Segment(max(1, nbytes))
+        self._slots[segment.address] = segment
+        return segment.memory[:nbytes]
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """See `Executor.submit`."""
+        return self._crew.submit(step, out)
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._crew.end()
+        _let_go(self._slots, self._shared)
+
+
+def _dismiss(crew: Crew, slots: dict[int, Segment], shared: list[Segment]) -> None:
+    """The executor was collected: processes end when they have made what they are at, and descriptors go."""
+    crew.dismiss()
+    _let_go(slots, shared)
+
+
+def _let_go(slots: dict[int, Segment], shared: list[Segment]) -> None:
+    for segment in (*slots.values(), *shared):
+        segment.close()
+    slots.clear()
+    shared.clear()

@@ -1,0 +1,138 @@
+"""What a worker process does: it maps memory, takes a maker, and makes batches until its pipe ends."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from penstock._errors import BatchError
+from penstock._types import Array, BatchMaker, Step
+from penstock.feed.executors._make import make
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Place(NamedTuple):
+    """Where an array lies: a segment's key, an offset in bytes, shape and dtype."""
+
+    key: int
+    offset: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Segments:
+    """Memory of the parent, mapped as it is needed."""
+
+    def __init__(self) -> None:
+        self._maps: dict[int, mmap.mmap] = {}
+        self._descriptors: dict[int, tuple[int, int]] = {}
+
+    def add(self, key: int, nbytes: int, descriptor: int) -> None:
+        """Know a segment by its descriptor, which is closed once it is mapped."""
+        self._descriptors[key] = descriptor, nbytes
+
+    def array(self, place: Place, *, private: bool = False) -> Array:
+        """An array in a segment.
+
+        Args:
+            private: what is written to it stays in this process.
+        """
+        if place.key not in self._maps:
+            descriptor, nbytes = self._descriptors.pop(place.key)
+            access = mmap.ACCESS_COPY if private else mmap.ACCESS_WRITE
+            self._maps[place.key] = mmap.mmap(descriptor, nbytes, access=access)
+            os.close(descriptor)
+        count = int(np.prod(place.shape, dtype=np.int64))
+        flat = np.frombuffer(self._maps[place.key], np.dtype(place.dtype), count, place.offset)
+        return flat.reshape(place.shape)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds large arrays in segments."""
+
+    def __init__(self, payload: bytes, segments: Segments) -> None:
+        super().__init__(BytesIO(payload))
+        self._segments = segments
+
+    def persistent_load(self, pid: Any) -> Array:
+        place, axes = pid
+        return self._segments.array(place, private=True).transpose(axes)
+
+
+def main(handle: int, parent: int) -> None:
+    """Serve the process at the other end of a pipe.
+
+    Args:
+        handle: of the pipe, inherited.
+        parent: its process number; the worker ends with it.
+    """
+    # Ctrl-C belongs to the main process, which ends the workers in its own time.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent(parent)
+    _Worker(Connection(handle)).serve()
+
+
+class _Worker:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._segments = Segments()
+        self._maker: BatchMaker | None = None
+
+    def serve(self) -> None:
+        """Do what messages say, one after the other, until the pipe ends."""
+        tasks: dict[str, Callable[..., None]] = {"segment": self._map, "maker": self._take, "make": self._make}
+        while True:
+            try:
+                kind, *rest = pickle.loads(self._connection.recv_bytes())
+            except (EOFError, OSError):
+                return
+            tasks[kind](*rest)
+
+    def _map(self, key: int, nbytes: int) -> None:
+        self._segments.add(key, nbytes, reduction.recv_handle(self._connection))
+
+    def _take(self, payload: bytes) -> None:
+        def unpack() -> None:
+            self._maker = _Unpickler(payload, self._segments).load().alone()
+
+        self._answer(unpack)
+
+    def _make(self, step: Step, places: Sequence[Place]) -> None:
+        assert self._maker is not None, "the maker comes first"
+        maker = self._maker
+        self._answer(lambda: make(maker, step, [self._segments.array(place) for place in places]))
+
+    def _answer(self, function: Callable[[], Any]) -> None:
+        """Send what a function returns, or how it failed."""
+        try:
+            text = pickle.dumps((True, function()))
+        except BaseException as error:  # a user's code may end with anything, `sys.exit` included
+            if not isinstance(error, BatchError):
+                error = BatchError(f"{type(error).__name__}: {error}", traceback_text=traceback.format_exc())
+            text = pickle.dumps((False, error))
+        try:
+            self._connection.send_bytes(text)
+        except OSError:
+            os._exit(0)  # nobody is there any more
+
+
+def _end_with_parent(parent: int) -> None:
+    """Be killed when the parent is, also while busy; elsewhere than on Linux the pipe's end has to do."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it went before we asked
+            os._exit(0)
