@@ -2,7 +2,7 @@
 
     PenstockError
     ├── BatchError(RuntimeError)      a batch or a sample could not be made
-    │   └── ImageError                a file that is no image, is cut short, or is too large
+    │   └── ImageError                a file that is gone, no image, cut short, or too large
     ├── WorkerError(RuntimeError)     a worker died or stalled
     └── FlowClosed(RuntimeError)      you closed it
 
@@ -46,7 +46,7 @@ class BatchError(PenstockError, RuntimeError):
 
 
 class ImageError(BatchError):
-    """A file is no image, is cut short, or holds more pixels than the decompression limit allows."""
+    """A file is gone, may not be read, is no image, is cut short, or holds more pixels than Pillow's limit allows."""
 
 
 class WorkerError(PenstockError, RuntimeError):

@@ -14,6 +14,7 @@ from PIL import Image
 from penstock._errors import ImageError
 from penstock._types import Array
 from penstock.image._geometry import aspect_box, nearest_lookup
+from penstock.image._jpeg import LARGE_PIXELS, check_large_jpeg, jpeg_frame
 from penstock.image._pixels import Pixels
 
 INTERPOLATIONS = {
@@ -29,6 +30,8 @@ INTERPOLATIONS = {
 _GROUP_BYTES = 4 << 20
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _JPEG_COLOURS = {"grayscale": "GRAY", "rgb": "RGB", "rgba": "RGBA"}
+# A file of 74 bytes may declare 178 million rows of one pixel; Pillow takes them for 2.2 GB of pointers to rows.
+_LONGEST_SIDE = 1 << 20
 _GRAYSCALE_MODES = ("L", "I;16", "I")
 
 
@@ -114,7 +117,8 @@ def decode_all(
         Images of uint8; of float32 if any of the files is deeper.
 
     Raises:
-        ImageError: bytes that are no image, are cut short, or exceed Pillow's decompression limit; it names the path.
+        ImageError: bytes that are no image, are cut short, or exceed Pillow's decompression limit, or would
+            take minutes; it names the path.
     """
     if jpeg_bytes is None:
         jpeg_bytes = [_jpeg_bytes(blob, loading) for blob in blobs]
@@ -150,17 +154,18 @@ def _decode(blob: bytes | memoryview, path: str, loading: Loading, buffer: Array
             return _resized(pixels, loading)
         return pixels
     except Exception as error:  # decoders raise whatever a damaged file makes them raise
+        what = str(error).partition(" <_io.BytesIO")[0]  # Pillow's words for the file
         raise ImageError(
-            f"{path!r} cannot be read as an image ({len(blob)} bytes): {type(error).__name__}: {error}. "
+            f"{path!r} cannot be read as an image ({len(blob)} bytes): {type(error).__name__}: {what}. "
             "Replace or remove the file.",
             path=path,
         ) from error
 
 
-def largest_value(path: str) -> float:
+def largest_value(blob: bytes | memoryview) -> float:
     """The largest value that a file can hold: 65535 for deep grayscale, else 255 (for unreadable ones, too)."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(blob)) as image:
             return 65535.0 if image.mode in ("I;16", "I") else 255.0
     except Exception:  # the file's own error comes with its batch
         return 255.0
@@ -175,10 +180,14 @@ def _part(loading: Loading, height: int, width: int) -> tuple[int, int, int, int
 
 def _jpeg_bytes(blob: bytes | memoryview, loading: Loading) -> int:
     """Bytes that simplejpeg decodes a file into; 0 for what is left to Pillow."""
-    frame = _jpeg_frame(blob)
-    if frame is None:
-        return 0
-    height, width, components = frame
+    try:
+        frame = jpeg_frame(blob)
+        if frame is None:
+            return 0
+        check_large_jpeg(blob, frame)
+    except ValueError:
+        return 0  # said again, and caught, where the file is decoded
+    height, width, components, *_ = frame
     # Pillow makes grey of colour by its own rounding, and CMYK needs Adobe's inversion.
     if not (components == 1 or (components == 3 and loading.color_mode != "grayscale")):
         return 0
@@ -196,36 +205,16 @@ def _decode_jpeg(blob: bytes | memoryview, color_mode: str, buffer: Array) -> Ar
     return buffer.reshape(pixels.shape) if pixels.size == buffer.size else None
 
 
-def _jpeg_frame(blob: bytes | memoryview) -> tuple[int, int, int] | None:
-    """(height, width, components) from a JPEG's frame header; None if this is no 8-bit JPEG.
-
-    Read here in Python, since asking the decoder would give up the interpreter lock once more per file.
-    """
-    if blob[:3] != b"\xff\xd8\xff":
-        return None
-    at = 2
-    while at + 9 < len(blob):
-        if blob[at] != 0xFF:
-            return None
-        marker = blob[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            if blob[at + 4] != 8:
-                return None
-            return (
-                int.from_bytes(blob[at + 5 : at + 7], "big"),
-                int.from_bytes(blob[at + 7 : at + 9], "big"),
-                blob[at + 9],
-            )
-        else:
-            at += 2 + int.from_bytes(blob[at + 2 : at + 4], "big")
-    return None
-
-
 def _decode_any(blob: bytes | memoryview, loading: Loading) -> Array:
+    frame = jpeg_frame(blob)
     with Image.open(io.BytesIO(blob)) as opened:
+        _check_opened(opened)
+        if frame is not None:
+            check_large_jpeg(blob, frame)
         image: Image.Image = opened
+        is_large = image.width * image.height > LARGE_PIXELS
+        if is_large and loading.interpolation == "nearest" and not image.mode.startswith("I;16"):
+            image = _resized_image(image, loading)  # first, so that no second copy of so many pixels is made
         if loading.color_mode == "grayscale":
             if image.mode not in _GRAYSCALE_MODES:
                 image = image.convert("L")
@@ -238,6 +227,16 @@ def _decode_any(blob: bytes | memoryview, loading: Loading) -> Array:
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
     return np.ascontiguousarray(pixels.reshape(pixels.shape[0], pixels.shape[1], -1))
+
+
+def _check_opened(image: Image.Image) -> None:
+    """Refuse what Pillow would take, before any pixel is decoded."""
+    if not 0 < min(image.size) <= max(image.size) <= _LONGEST_SIDE:
+        raise ValueError(
+            f"an image should have 1 to {_LONGEST_SIDE} pixels a side, and this says {image.width} x {image.height}"
+        )
+    if image.format == "EPS":
+        raise ValueError("it is a PostScript program, which is not run")
 
 
 def _resized(pixels: Array, loading: Loading) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from penstock._errors import ImageError
 from penstock._types import Array
 from penstock.batches._columns import BatchColumn, ClassNumbers, MultiHot, OneHot, SameImages, Values
 from penstock.batches._images import ImageBatches
@@ -136,7 +137,11 @@ class FileFlow(Flow):
         """What brightness is clipped to; the first file speaks for all."""
         if self.color_mode != "grayscale" or self.image_data_generator.brightness_range is None:
             return 255.0
-        return largest_value(self._filepaths[0])
+        try:
+            (blob,) = FileSource(tuple(self._filepaths[:1])).read(np.arange(1))
+        except ImageError:  # comes again with its batch
+            return 255.0
+        return largest_value(blob)
 
     def _packed(self, arrays: list[Array]) -> Any:
         if self.class_mode is None:
