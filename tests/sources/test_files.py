@@ -248,17 +248,32 @@ def test_samples_are_picked_by_number_in_any_order(tmp_path: Path) -> None:
     assert [bytes(blob) for blob in blobs] == [b"\4" * 5, b"\0", b"\4" * 5, b"\5" * 6]
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "dangling link", "unreadable"])
-def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", r"No such file or directory. It was there when .*; put it back or make a new flow\.$"),
+        ("folder", r"it is a folder, not a file. Move it away or make a new flow\.$"),
+        ("dangling link", r"it is a link to '.*nowhere', and nothing is there. Mend or remove the link\.$"),
+        ("link to itself", r"it is a link that leads back to itself. Mend or remove it\.$"),
+        ("below a file", r"Not a directory\.$"),
+        ("huge", r"it has 1073741825 bytes, and an image should have at most 1073741824. Move it away or"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path, kind: str, message: str) -> None:
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     good.write_bytes(b"pixels")
     if kind == "folder":
         bad.mkdir()
     elif kind == "dangling link":
         bad.symlink_to(tmp_path / "nowhere")
-    elif kind == "unreadable":
+    elif kind == "link to itself":
+        bad.symlink_to(bad)
+    elif kind == "below a file":
         bad = good / "below a file.png"
-    with pytest.raises(ImageError, match=r"cannot be read: .*put it back or make a new flow") as caught:
+    elif kind == "huge":
+        bad.touch()
+        os.truncate(bad, (1 << 30) + 1)  # holds no data
+    with pytest.raises(ImageError, match=f"cannot be read: {message}") as caught:
         read(good, bad, good)
     assert caught.value.path == str(bad)
     assert str(bad) in str(caught.value)

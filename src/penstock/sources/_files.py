@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import numpy as np
 from penstock._errors import ImageError
 from penstock._types import Indices
 from penstock.sources._listing import Listing
-from penstock.sources._read import LARGEST_FILE_BYTES, OPEN_FLAGS, read_files
+from penstock.sources._read import read_file, read_files
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 
@@ -46,18 +48,10 @@ class FileSource:
     def _read_by_python(self, index: int) -> bytes:
         path = self.paths[index]
         try:
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > LARGEST_FILE_BYTES:
-                    raise OSError(f"it has {size} bytes, and an image should have at most {LARGEST_FILE_BYTES}")
-                return file.read() or b""  # None from a pipe that somebody holds open
+            return read_file(path)
         except OSError as error:
-            raise ImageError(
-                f"{path!r} cannot be read: {error.strerror or error}. It was there when the folder was listed; "
-                "put it back or make a new flow.",
-                index=index,
-                path=path,
-            ) from error
+            why = error.strerror or str(error)
+            raise ImageError(f"{path!r} cannot be read: {why}.", index=index, path=path) from error
 
 
 def list_class_folders(
@@ -78,9 +72,10 @@ def list_class_folders(
 
     Raises:
         ValueError: there is no such folder, no class in it, or no image in any class.
+        OSError: a folder cannot be listed; it names the folder. For want of permission, a `PermissionError`.
     """
     directory = os.fspath(directory)
-    if not os.path.isdir(directory):
+    if not _is_folder(directory):
         what = "is a file" if os.path.exists(directory) else "does not exist"
         raise ValueError(f"`directory` should be a folder that holds one folder per class. {directory!r} {what}.")
     names = list(classes) if classes else _class_names(directory, hidden)
@@ -109,11 +104,39 @@ def list_class_folders(
 
 
 def _class_names(directory: str, hidden: bool) -> list[str]:
+    try:
+        names = os.listdir(directory)
+    except OSError as error:
+        raise _unlisted(error, directory) from error
     return sorted(
-        name
-        for name in os.listdir(directory)
-        if os.path.isdir(os.path.join(directory, name)) and (hidden or not name.startswith("."))
+        name for name in names if (hidden or not name.startswith(".")) and _is_folder(os.path.join(directory, name))
     )
+
+
+def _is_folder(path: str) -> bool:
+    """As `os.path.isdir`, which takes what it may not look at for no folder."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise _unlisted(error, path) from error
+    except (OSError, ValueError):
+        return False
+
+
+def _unlisted(error: OSError, folder: str) -> OSError:
+    return OSError(
+        error.errno,
+        f"{error.strerror}: this folder cannot be listed, and its images should not be missing unnoticed. "
+        "Make it readable for this user or move it away",
+        folder,
+    )
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    """What `os.walk` is to do where it would skip a folder."""
+    # A class that the user names may have no folder, and a folder may be gone since.
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        raise _unlisted(error, error.filename) from error
 
 
 def _class_files(directory: str, name: str, split: tuple[float, float] | None, follow_links: bool) -> list[str]:
@@ -127,7 +150,7 @@ def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
     """Paths of images at any depth, sorted by folder, then by name."""
     above: dict[str, frozenset[tuple[int, int]]] = {}
     walk = []
-    for root, folders, names in os.walk(folder, followlinks=follow_links):
+    for root, folders, names in os.walk(folder, onerror=_refuse_unlisted, followlinks=follow_links):
         if follow_links:  # a link to a folder above would be walked for ever
             state = os.stat(root)
             here, up = (state.st_dev, state.st_ino), above.get(os.path.dirname(root), frozenset())

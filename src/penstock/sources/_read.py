@@ -6,7 +6,9 @@ time costs up to 5 ms: reading 64 cached files of 44 kB took 0.9 s there instead
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +17,10 @@ import numpy as np
 from penstock._compile import compiled, external
 
 _FIRST_GUESS_BYTES = 128 << 10  # a file; memory is only taken as it is written to
-# O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer.
-OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-LARGEST_FILE_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
+# O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer. O_NOCTTY: nor does opening
+# a terminal make it the process's own.
+_OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
+_LARGEST_FILE_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
 _HAS_POSIX_CALLS = os.name == "posix"
 
 _open = external("open", "int32", "voidptr", "int32")
@@ -27,7 +30,7 @@ _close = external("close", "int32", "int32")
 
 
 def read_files(paths: Sequence[str]) -> list[memoryview | None]:
-    """The bytes of each file; None for one that could not be read, which `open` will say more about.
+    """The bytes of each file; None for one that could not be read or is empty, which `read_file` says more about.
 
     Args:
         paths: as `open` takes them.
@@ -43,7 +46,7 @@ def read_files(paths: Sequence[str]) -> list[memoryview | None]:
     while len(blobs) < len(paths):
         buffer = np.empty(capacity, np.uint8)
         first = len(blobs)
-        end = _fill(text, starts, first, OPEN_FLAGS, buffer, sizes)
+        end = _fill(text, starts, first, _OPEN_FLAGS, buffer, sizes)
         at, memory = 0, memoryview(buffer)  # type: ignore[arg-type]
         for size in sizes[first:end].tolist():
             blobs.append(None if size < 0 else memory[at : at + size])
@@ -51,6 +54,40 @@ def read_files(paths: Sequence[str]) -> list[memoryview | None]:
         if end < len(paths):
             capacity = max(capacity, int(sizes[end]))
     return blobs
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of one file.
+
+    Raises:
+        OSError: it cannot be read. Its `strerror` says why and what to do.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):  # /dev/zero has no end
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+            what = kinds.get(stat.S_IFMT(mode), "a device")
+            raise OSError(errno.EINVAL, f"it is {what}, not a file. Move it away or make a new flow")
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS)) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _LARGEST_FILE_BYTES:
+                at_most = f"an image should have at most {_LARGEST_FILE_BYTES}"
+                raise OSError(errno.EFBIG, f"it has {size} bytes, and {at_most}. Move it away or make a new flow")
+            return file.read(size)  # not to its end: somebody may be writing to it all the time
+    except (FileNotFoundError, PermissionError) as error:
+        raise OSError(error.errno, _complaint(path, error)) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(error.errno, "it is a link that leads back to itself. Mend or remove it") from error
+        raise
+
+
+def _complaint(path: str, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}. Make it readable for this user or move it away"
+    if os.path.islink(path):
+        return f"it is a link to {os.readlink(path)!r}, and nothing is there. Mend or remove the link"
+    return f"{error.strerror}. It was there when the folder was listed; put it back or make a new flow"
 
 
 @compiled()
@@ -68,14 +105,14 @@ def _fill(text: Any, starts: Any, first: int, flags: int, buffer: Any, sizes: An
         if descriptor < 0:
             continue
         size = _seek(descriptor, np.int64(0), np.int32(2))
-        if size > LARGEST_FILE_BYTES:  # as a folder says it were
+        if size > _LARGEST_FILE_BYTES:  # as a folder says it were
             _close(descriptor)
             continue
         if size > buffer.shape[0] - at:
             _close(descriptor)
             sizes[k] = size
             return k
-        if size >= 0 and _seek(descriptor, np.int64(0), np.int32(0)) == 0:
+        if size > 0 and _seek(descriptor, np.int64(0), np.int32(0)) == 0:
             done = 0
             while done < size:
                 got = _read(descriptor, buffer[at + done :].ctypes.data, np.uint64(size - done))
