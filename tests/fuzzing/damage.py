@@ -54,7 +54,7 @@ def size(draw: np.random.Generator, blob: bytearray) -> None:
         blob[18 + 4 * which : 22 + 4 * which] = struct.pack("<I", value)
     elif blob[:1] == b"P":
         tokens = bytes(blob).split(None, 3)
-        tokens[1 + which] = str(value - (2**32 if draw.random() < 0.2 else 0)).encode()
+        tokens[min(1 + which, len(tokens) - 1)] = str(value - (2**32 if draw.random() < 0.2 else 0)).encode()
         blob[:] = b" ".join(tokens)
     else:
         entry(draw, blob, tags=range(256, 258), value=value)
