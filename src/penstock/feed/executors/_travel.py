@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from io import BytesIO
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -30,7 +32,7 @@ class Luggage:
 
 
 def pack(maker: BatchMaker) -> Luggage:
-    """Pickle a maker, functions and classes of `__main__` by value.
+    """Pickle a maker. Functions and classes of `__main__`, and of modules that a new process cannot find, by value.
 
     Raises:
         TypeError: something in it cannot be pickled; it says what.
@@ -38,7 +40,8 @@ def pack(maker: BatchMaker) -> Luggage:
     buffer = BytesIO()
     pickler = _Pickler(buffer)
     try:
-        pickler.dump(maker)
+        with pickler:
+            pickler.dump(maker)
     except Exception as error:
         raise TypeError(
             f"The batches cannot be made by other processes: {type(error).__name__}: {error}. Keep what cannot be "
@@ -55,6 +58,23 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(buffer)
         self.segments: dict[int, Segment] = {}
         self._places: dict[int, tuple[Any, Place, tuple[int, ...]]] = {}
+        self._can_be_found: dict[str, bool] = {}
+
+    def __enter__(self) -> _Pickler:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for name, found in self._can_be_found.items():
+            if not found:
+                cloudpickle.unregister_pickle_by_value(sys.modules[name])
+
+    def reducer_override(self, obj: Any) -> Any:
+        name = getattr(obj, "__module__", None) if isinstance(obj, FunctionType | type) else None
+        if name is not None and name not in self._can_be_found and name in sys.modules:
+            self._can_be_found[name] = name == "__main__" or _can_be_found(name)  # `__main__` goes by value anyway
+            if not self._can_be_found[name]:
+                cloudpickle.register_pickle_by_value(sys.modules[name])
+        return super().reducer_override(obj)
 
     def persistent_id(self, obj: Any) -> Any:
         if not isinstance(obj, np.ndarray) or obj.nbytes < _LARGE_BYTES or obj.dtype.hasobject:
@@ -73,3 +93,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         copy = segment.memory[: array.nbytes].view(array.dtype).reshape(shape)
         copy[...] = array.transpose(order)
         return place, tuple(np.argsort(order).tolist())
+
+
+def _can_be_found(name: str) -> bool:
+    """Whether a new process finds a module by its name: not so one that was loaded from a file by its path."""
+    path: Any = None
+    for end in [k for k, letter in enumerate(name) if letter == "."] + [len(name)]:
+        specs = (finder.find_spec(name[:end], path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return True
