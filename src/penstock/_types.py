@@ -62,6 +62,13 @@ class BatchSpec:
         """Size of a full batch in bytes."""
         return sum(array.nbytes for array in self.arrays)
 
+    @classmethod
+    def of(cls, pieces: Sequence[Any]) -> BatchSpec | None:
+        """What such a batch takes; None if a piece is no array of numbers, or has no rows."""
+        if not all(isinstance(piece, np.ndarray) and piece.ndim and not piece.dtype.hasobject for piece in pieces):
+            return None
+        return cls(tuple(ArraySpec(piece.shape, piece.dtype) for piece in pieces))
+
     def with_rows(self, rows: int) -> BatchSpec:
         """The same arrays for a batch of another size."""
         return BatchSpec(tuple(ArraySpec((rows, *array.shape[1:]), array.dtype) for array in self.arrays))
@@ -74,18 +81,24 @@ class FillReport:
     Attributes:
         samples: rows written.
         seconds: time per stage, by name ("read", "decode", "transform").
+        objects: the batch itself, piece by piece, where it is in no slot; else None.
+        rows: how much of each array is used; None for all of it.
+        structure: how the pieces are put together, where that is not known beforehand.
     """
 
     samples: int
     seconds: dict[str, float] = field(default_factory=dict)
+    objects: list[Any] | None = None
+    rows: tuple[int, ...] | None = None
+    structure: Any = None
 
 
 class BatchMaker(Protocol):
     """Makes batch after batch: pure in (maker, step), picklable, the same bytes in any worker at any time."""
 
     @property
-    def spec(self) -> BatchSpec:
-        """Shape and dtype of every array of a full batch."""
+    def spec(self) -> BatchSpec | None:
+        """Shape and dtype of every array of a full batch; None if only a batch can tell."""
         ...
 
     def alone(self) -> BatchMaker:
@@ -110,6 +123,11 @@ class Executor(Protocol):
     @property
     def workers(self) -> int:
         """Batches made at a time; 0 means in the caller's thread, by `submit` itself."""
+        ...
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what a maker returns is copied on its way here, so that memory from `allocate` is worth its while."""
         ...
 
     def is_worker(self) -> bool:

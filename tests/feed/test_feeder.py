@@ -40,7 +40,8 @@ def executor_for(workers: int) -> Executor:
 def test_batches_come_in_order_whatever_the_workers(workers: int) -> None:
     feeder = make_feeder(FakeMaker(), executor_for(workers))
     for position in range(20):
-        step, (values, indices) = feeder.get(position)
+        batch = feeder.get(position)
+        step, (values, indices) = batch.step, batch.arrays
         epoch, number = divmod(position, 6)
         expected = np.roll(np.arange(SAMPLES), epoch)[2 * number : 2 * number + 2]
         assert (step.epoch, step.number) == (epoch, number)
@@ -54,7 +55,7 @@ def test_a_late_batch_is_waited_for_and_not_overtaken() -> None:
     maker = FakeMaker(gates={(0, 0): gate})
     feeder = make_feeder(maker, ThreadExecutor(2))
     results: list[int] = []
-    consumer = threading.Thread(target=lambda: results.extend(feeder.get(p)[0].number for p in range(3)))
+    consumer = threading.Thread(target=lambda: results.extend(feeder.get(p).step.number for p in range(3)))
     consumer.start()
     for _ in range(3):  # the gated batch and both that overtake it have started
         assert maker.started.acquire(timeout=60)
@@ -86,7 +87,7 @@ def test_the_bound_in_bytes_holds_and_one_batch_is_always_allowed() -> None:
     feeder.close()
     feeder = make_feeder(FakeMaker(batch_size=1), ThreadExecutor(2), 10, max_queue_bytes=1)
     assert feeder.depth == 1
-    assert feeder.get(0)[0].number == 0
+    assert feeder.get(0).step.number == 0
     feeder.close()
 
 
@@ -94,7 +95,7 @@ def test_the_bound_in_bytes_holds_and_one_batch_is_always_allowed() -> None:
 def test_an_error_comes_in_its_turn_names_the_batch_and_can_be_retried(workers: int) -> None:
     maker = FakeMaker(broken={(0, 2)})
     feeder = make_feeder(maker, executor_for(workers))
-    assert [feeder.get(p)[0].number for p in range(2)] == [0, 1]
+    assert [feeder.get(p).step.number for p in range(2)] == [0, 1]
     for _ in range(2):
         with pytest.raises(BatchError, match=r"batch 2 of epoch 0 could not be made: ZeroDivisionError") as caught:
             feeder.get(2)
@@ -102,7 +103,7 @@ def test_an_error_comes_in_its_turn_names_the_batch_and_can_be_retried(workers: 
         assert "in fill" in caught.value.traceback_text
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
     maker.broken.clear()
-    assert [feeder.get(p)[0].number for p in range(2, 6)] == [2, 3, 4, 5]
+    assert [feeder.get(p).step.number for p in range(2, 6)] == [2, 3, 4, 5]
     feeder.close()
 
 
@@ -117,7 +118,7 @@ def test_a_worker_that_asks_to_exit_is_heard_and_its_batch_can_be_retried() -> N
     with pytest.raises(SystemExit):
         feeder.get(0)
     maker.broken.clear()
-    assert feeder.get(0)[0].number == 0
+    assert feeder.get(0).step.number == 0
     feeder.close()
 
 
@@ -147,7 +148,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
 
         sys.settrace(trace)
         try:
-            _, arrays = feeder.get(position)
+            arrays = feeder.get(position).arrays
         except KeyboardInterrupt:
             interrupts += 1
         else:
@@ -157,7 +158,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
             sys.settrace(None)
         at_line += 1
     while position < 450:
-        seen.append((position, feeder.get(position)[1][1].tolist()))
+        seen.append((position, feeder.get(position).arrays[1].tolist()))
         position += 1
     feeder.close()
     assert interrupts > 20
@@ -168,9 +169,9 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
 def test_asking_elsewhere_begins_there_and_counts_what_was_dropped() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
     feeder.get(0)
-    assert feeder.get(4, end=6)[0].number == 4
+    assert feeder.get(4, end=6).step.number == 4
     assert feeder.stats.dropped == 3
-    assert feeder.get(5, end=6)[0].number == 5
+    assert feeder.get(5, end=6).step.number == 5
     assert not feeder.is_next(6), "nothing is made ahead beyond the end"
     feeder.close()
 
@@ -178,7 +179,7 @@ def test_asking_elsewhere_begins_there_and_counts_what_was_dropped() -> None:
 def test_a_batch_made_beside_the_queue_leaves_the_queue_alone() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
     feeder.get(0)
-    assert feeder.make(5)[0].number == 5
+    assert feeder.make(5).step.number == 5
     assert feeder.is_next(1)
     assert feeder.stats.dropped == 0
     feeder.close()
@@ -190,7 +191,7 @@ def test_another_number_of_workers_goes_on_with_the_same_stream() -> None:
     for position in range(30):
         if position % 5 == 0:
             feeder.resize(executor_for(position % 4), max_queue_size=1 + position % 3)
-        numbers.append(feeder.get(position)[1][1].tolist())
+        numbers.append(feeder.get(position).arrays[1].tolist())
     feeder.close()
     plan = make_plan()
     assert numbers == [plan.step(p).indices.tolist() for p in range(30)]
@@ -200,7 +201,7 @@ def test_the_callers_arrays_are_aligned_writeable_and_never_written_again() -> N
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2), queue=2)
     kept = []
     for position in range(30):  # far more than there are slots
-        _, (values, indices) = feeder.get(position)
+        values, indices = feeder.get(position).arrays
         assert values.ctypes.data % 64 == 0
         assert indices.ctypes.data % 64 == 0
         assert values.flags.writeable
@@ -270,15 +271,15 @@ def test_a_fork_is_told_to_make_a_flow_of_its_own(monkeypatch: pytest.MonkeyPatc
 
 def test_a_shuffled_order_of_batches_is_the_streams_only() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
-    assert [feeder.get(p, shuffled=True)[0].number for p in range(6)] == [5, 4, 3, 2, 1, 0]
-    assert [feeder.get(p)[0].number for p in range(6)] == [0, 1, 2, 3, 4, 5]
-    assert feeder.make(2)[0].number == 2
+    assert [feeder.get(p, shuffled=True).step.number for p in range(6)] == [5, 4, 3, 2, 1, 0]
+    assert [feeder.get(p).step.number for p in range(6)] == [0, 1, 2, 3, 4, 5]
+    assert feeder.make(2).step.number == 2
     feeder.close()
 
 
 def test_a_queue_of_a_billion_batches_does_not_begin_them_all() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(1), queue=10**9)
-    assert feeder.get(0)[0].number == 0
+    assert feeder.get(0).step.number == 0
     assert feeder.depth == 12
     feeder.close()
 
@@ -294,7 +295,7 @@ def test_closing_frees_the_slots() -> None:
 
 def test_closing_twice_ends_the_threads_and_names_itself() -> None:
     feeder = make_feeder(FakeMaker(), ThreadExecutor(3))
-    _, (values, _) = feeder.get(0)
+    values, _ = feeder.get(0).arrays
     feeder.close()
     feeder.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("penstock-")]

@@ -44,7 +44,7 @@ def expected(position: int) -> list[int]:
 
 
 def take(feed: Feeder, batches: int, start: int = 0) -> list[list[int]]:
-    return [feed.get(position)[1][1].tolist() for position in range(start, start + batches)]
+    return [feed.get(position).arrays[1].tolist() for position in range(start, start + batches)]
 
 
 def workers() -> list[psutil.Process]:
@@ -68,10 +68,10 @@ def _nothing_left() -> Any:
 def test_batches_come_in_order_and_keep_their_values() -> None:
     feed = feeder(Maker())
     kept = [feed.get(position) for position in range(12)]  # more than there are slots: the others are copied
-    assert [arrays[1].tolist() for _, arrays in kept] == [expected(position) for position in range(12)]
+    assert [batch.arrays[1].tolist() for batch in kept] == [expected(position) for position in range(12)]
     assert feed.stats.overflows > 0
     feed.close()
-    assert [arrays[0][:, 0].tolist() for _, arrays in kept[:5]] == [
+    assert [batch.arrays[0][:, 0].tolist() for batch in kept[:5]] == [
         [float(k) for k in expected(position)] for position in range(5)
     ]
 
@@ -86,7 +86,7 @@ def test_large_arrays_travel_once_whatever_their_layout() -> None:
         for segment in luggage.segments.values():
             segment.close()
     feed = feeder(Maker(table=np.asfortranarray(np.arange(400_000).reshape(4, -1)).T[:, 1]))
-    assert [feed.get(k)[1][0][0, 0] for k in range(3)] == [100_000, 100_004, 100_008]
+    assert [feed.get(k).arrays[0][0, 0] for k in range(3)] == [100_000, 100_004, 100_008]
     feed.close()
 
 

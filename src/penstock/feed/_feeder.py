@@ -28,13 +28,36 @@ from time import perf_counter
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
-from penstock._types import Array, BatchMaker, Executor, FillReport, Step
+from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step
 from penstock.feed._plan import Plan
 from penstock.feed._slots import Lease, SlotPool
 from penstock.feed._stats import FeedStats
 from penstock.feed.executors._make import make
 
 _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last one, and one on its way to the device
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that is made.
+
+    Attributes:
+        step: who is in it.
+        arrays: its pieces.
+        structure: how they are put together, if the maker says it.
+    """
+
+    step: Step
+    arrays: list[Any]
+    structure: Any = None
+
+    @classmethod
+    def of(cls, step: Step, arrays: list[Array], report: FillReport) -> Batch:
+        """From the memory that a maker was given, and what it says of that."""
+        pieces: list[Any] = arrays if report.objects is None else report.objects
+        if report.rows is not None:
+            pieces = [array[:rows] for array, rows in zip(arrays, report.rows, strict=True)]
+        return cls(step, pieces, report.structure)
 
 
 @dataclass
@@ -80,10 +103,13 @@ class Feeder:
         self._process = os.getpid()
         self._stats = FeedStats() if stats is None else stats
         self._overflows_before = self._stats.overflows
-        self._pool = SlotPool(maker.spec, 0)
+        self._spec = maker.spec or BatchSpec(())  # of the slots
+        self._batch_bytes = self._spec.nbytes
+        self._bounds = max_queue_size, max_queue_bytes
+        self._pool = SlotPool(self._spec, 0)
         self._executor = executor
         executor.start(maker)
-        self._begin(max_queue_size, max_queue_bytes)
+        self._begin()
 
     @property
     def depth(self) -> int:
@@ -93,7 +119,7 @@ class Feeder:
     @property
     def peak_bytes(self) -> int:
         """Memory that batches made and not yet delivered take at most."""
-        return self._depth * self._pool.slot_bytes
+        return self._depth * max(self._batch_bytes, self._pool.slot_bytes)
 
     @property
     def stats(self) -> FeedStats:
@@ -132,10 +158,13 @@ class Feeder:
             self._drop()
             before, self._executor = self._executor, executor
             self._timeout_s = timeout_s
-            self._begin(max_queue_size, max_queue_bytes)
+            self._bounds = max_queue_size, max_queue_bytes
+            if self._maker.spec is None:
+                self._spec = BatchSpec(())
+            self._begin()
             before.close()  # last: an interrupt in here finds the new one at work
 
-    def get(self, position: int, end: int | None = None, *, shuffled: bool = False) -> tuple[Step, list[Array]]:
+    def get(self, position: int, end: int | None = None, *, shuffled: bool = False) -> Batch:
         """The batch at `position` of the stream; those that follow it are made ahead.
 
         Args:
@@ -161,7 +190,8 @@ class Feeder:
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
             self._count(report, waited_s)
-            return entry.step, entry.arrays
+            self._learn(report)
+            return Batch.of(entry.step, entry.arrays, report)
 
     def is_next(self, position: int, *, shuffled: bool = False) -> bool:
         """Whether the batch at `position` is the next one in the queue."""
@@ -177,23 +207,22 @@ class Feeder:
             if self._executor.workers:
                 self._refill(position, end, False, must=False)
 
-    def make(self, position: int) -> tuple[Step, list[Array]]:
+    def make(self, position: int) -> Batch:
         """The batch at `position`, made here and now beside the queue."""
-        step = self.plan.step(position)
-        return step, self.make_step(step)
+        return self.make_step(self.plan.step(position))
 
-    def make_step(self, step: Step) -> list[Array]:
-        """The arrays of a batch of any samples, made here and now beside the queue."""
+    def make_step(self, step: Step) -> Batch:
+        """A batch of any samples, made here and now beside the queue."""
         with self._lock:
             self._check_open()
         rows = len(step.indices)
-        pool = SlotPool(self._maker.spec.with_rows(rows), 0)
+        pool = SlotPool(BatchSpec(()) if self._maker.spec is None else self._maker.spec.with_rows(rows), 0)
         arrays = pool.arrays(pool.fresh(), rows)
         began = perf_counter()
         report = make(self._maker, step, arrays)
         with self._lock:
             self._count(report, perf_counter() - began)
-        return arrays
+        return Batch.of(step, arrays, report)
 
     def close(self) -> None:
         """End the workers and free the slots; may be called twice, and while another thread waits for a batch."""
@@ -203,7 +232,7 @@ class Feeder:
             self._drop()
             self._executor.close()
             self._overflows_before += self._pool.overflows
-            self._pool = SlotPool(self._maker.spec, 0)
+            self._pool = SlotPool(self._spec, 0)
 
     def _check_open(self) -> None:
         if self._closing.done():
@@ -211,15 +240,26 @@ class Feeder:
         if os.getpid() != self._process:
             raise WorkerError("this flow belongs to the process that this one was forked from; make a new flow here")
 
-    def _begin(self, max_queue_size: int, max_queue_bytes: int | None) -> None:
+    def _begin(self) -> None:
+        max_queue_size, max_queue_bytes = self._bounds
         depth = max(max_queue_size, self._executor.workers) if self._executor.workers else 1
         # The first batch is handed over once all have been begun: not a billion of a small set's, epochs ahead.
         depth = min(depth, max(2 * self.plan.steps_per_epoch, self._executor.workers, 1))
         if max_queue_bytes is not None:
-            depth = max(1, min(depth, max_queue_bytes // max(1, self._pool.slot_bytes)))
+            depth = max(1, min(depth, max_queue_bytes // max(1, self._batch_bytes, self._pool.slot_bytes)))
         self._depth = depth
         self._overflows_before += self._pool.overflows
-        self._pool = SlotPool(self._maker.spec, depth + _KEPT_BY_CALLER, self._executor.allocate)
+        self._pool = SlotPool(self._spec, depth + _KEPT_BY_CALLER, self._executor.allocate)
+
+    def _learn(self, report: FillReport) -> None:
+        """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
+        spec = None if report.objects is None else BatchSpec.of(report.objects)
+        if spec is None or spec.nbytes <= self._batch_bytes:
+            return
+        self._batch_bytes = spec.nbytes
+        if self._executor.is_elsewhere:
+            self._spec = spec
+        self._begin()
 
     def _refill(self, position: int, end: int | None, shuffled: bool, *, must: bool) -> None:
         following = self._queue[-1].position + 1 if self._queue else position
@@ -234,7 +274,7 @@ class Feeder:
 
     def _submitted(self, position: int, shuffled: bool, lease: Lease) -> _Entry:
         step = self.plan.step(position, shuffled=shuffled)
-        arrays = self._pool.arrays(lease, len(step.indices))
+        arrays = self._pool.arrays(lease, None if self._maker.spec is None else len(step.indices))
         return _Entry(position, shuffled, step, arrays, self._executor.submit(step, arrays))
 
     def _wait(self, entry: _Entry) -> FillReport:

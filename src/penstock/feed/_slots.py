@@ -122,8 +122,12 @@ class SlotPool:
         """Memory that belongs to no slot."""
         return Lease(private_memory(self.slot_bytes))
 
-    def arrays(self, lease: Lease, rows: int) -> list[Array]:
-        """The lease's memory as the arrays of a batch with that many rows: writeable, aligned, C-contiguous."""
+    def arrays(self, lease: Lease, rows: int | None) -> list[Array]:
+        """The lease's memory as the arrays of a batch: writeable, aligned, C-contiguous.
+
+        Args:
+            rows: of the batch; None for a full one.
+        """
         memory = np.asarray(lease)
         return [
             memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)[:rows]

@@ -15,7 +15,7 @@ import numpy as np
 from penstock._errors import FlowClosed
 from penstock._types import Array, Indices, Step
 from penstock.batches._images import ImageBatches
-from penstock.feed._feeder import Feeder
+from penstock.feed._feeder import Batch, Feeder
 from penstock.feed._plan import Plan
 from penstock.feed._stats import FeedStats
 from penstock.image._draw import permutation
@@ -326,7 +326,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             if position % self._steps == 0:  # an epoch keeps the order that it began in, so no batch is lost
                 by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
                 self._epoch_is_shuffled = by_batch
-            batch = self._finish(*feeder.get(position, shuffled=self._epoch_is_shuffled))
+            batch = self._finish(feeder.get(position, shuffled=self._epoch_is_shuffled))
             # Last: whatever fails before is tried again.
             if asked is not None:
                 asked.taken += 1
@@ -351,7 +351,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             self._read_by_address |= asked.asker is Asker.USER
         position = epoch_start + number
         end = (position // self._steps + 1) * self._steps
-        return finish(*(feeder.make(position) if beside else feeder.get(position, end)))
+        return finish(feeder.make(position) if beside else feeder.get(position, end))
 
     def _epoch_begins(self, hook: FrameType) -> None:
         with self.lock:
@@ -434,8 +434,9 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
                 )
             self._feeding = feeding
 
-    def _finish(self, step: Step, arrays: list[Array]) -> Any:
-        complete = self._maker.assemble(step, arrays)
+    def _finish(self, batch: Batch) -> Any:
+        step = batch.step
+        complete = self._maker.assemble(step, batch.arrays)
         if self.save_to_dir:
             names = self.save_to_dir, self.save_prefix, self.save_format
             save_images(*names, complete[0], self.data_format, step, self.seed)
@@ -460,4 +461,4 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             if step is None or not np.array_equal(step.indices, indices):
                 step = replace(feeder.plan.step(self._position), indices=indices)
             maker = self._maker
-        return self._packed(maker.assemble(step, feeder.make_step(step)))
+        return self._packed(maker.assemble(step, feeder.make_step(step).arrays))

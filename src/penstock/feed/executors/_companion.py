@@ -120,6 +120,8 @@ class Companion:
 
     def _places(self, out: Sequence[Array]) -> tuple[list[Place], list[Array]]:
         """Where the arrays lie for the worker; and where they are to be fetched from, if not in a slot."""
+        if not out:
+            return [], []
         address, segment = next(
             (
                 (address, segment)

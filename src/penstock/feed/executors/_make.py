@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from penstock._errors import BatchError
@@ -32,4 +33,4 @@ def make(maker: BatchMaker, step: Step, out: Sequence[Array]) -> FillReport:
             step=step.number,
             traceback_text=traceback.format_exc(),
         ) from error
-    return FillReport(report.samples, {"read": read_s, **report.seconds})
+    return replace(report, seconds={"read": read_s, **report.seconds})

@@ -29,6 +29,8 @@ class ProcessExecutor:
         timeout_s: for one batch; None for no limit.
     """
 
+    is_elsewhere = True
+
     def __init__(self, workers: int, timeout_s: float | None = None) -> None:
         self.workers = workers
         self._timeout_s = timeout_s

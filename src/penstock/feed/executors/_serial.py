@@ -16,6 +16,7 @@ class SerialExecutor:
     """Makes each batch when it is submitted, and leaves an interrupt to the caller."""
 
     workers = 0
+    is_elsewhere = False
 
     def __init__(self) -> None:
         self._maker: BatchMaker | None = None

@@ -22,6 +22,8 @@ class ThreadExecutor:
         workers: threads, at least 1.
     """
 
+    is_elsewhere = False
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._crew = Crew()
