@@ -7,29 +7,75 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from penstock.keras._asker import is_keras_asking
+
 if TYPE_CHECKING:
     from penstock.keras._flow import Flow
 
 
 class Endless(keras.utils.PyDataset):  # type: ignore[misc]
-    """A flow's stream without an end; made by `Flow.endless`."""
+    """A flow's stream without an end; made by `Flow.endless`.
+
+    `fit` takes the stream's next batches. `evaluate` and `predict` read by address, from the start of the epoch that
+    the flow is in, and on into those that follow. The feeding settings are the flow's.
+    """
 
     def __init__(self, flow: Flow) -> None:
         super().__init__()
-        self._flow = flow
+        self.flow = flow
 
     @property
     def num_batches(self) -> None:
         """None: there is no end."""
         return None
 
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return self.flow.batch_size
+
     def __getitem__(self, idx: int) -> Any:
-        return self._flow._answer(sys._getframe(1), idx)
+        return self.flow._answer(sys._getframe(1), idx)
+
+    def __iter__(self) -> Endless:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.flow)
 
     def on_epoch_begin(self) -> None:
         """See `Flow.on_epoch_begin`."""
-        self._flow._epoch_begins(sys._getframe(1))
+        self.flow._epoch_begins(sys._getframe(1))
 
     def on_epoch_end(self) -> None:
         """See `Flow.on_epoch_end`."""
-        self._flow._epoch_ends(sys._getframe(1))
+        self.flow._epoch_ends(sys._getframe(1))
+
+    # Keras must see one worker here, too.
+
+    @property
+    def workers(self) -> int:
+        """See `Flow.workers`."""
+        return 1 if is_keras_asking(sys._getframe(1)) else self.flow.workers
+
+    @workers.setter
+    def workers(self, workers: int | str) -> None:
+        self.flow.workers = workers
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """See `Flow.use_multiprocessing`."""
+        return False
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, use_multiprocessing: bool) -> None:
+        self.flow.use_multiprocessing = use_multiprocessing
+
+    @property
+    def max_queue_size(self) -> int:
+        """See `Flow.max_queue_size`."""
+        return self.flow.max_queue_size
+
+    @max_queue_size.setter
+    def max_queue_size(self, size: int) -> None:
+        self.flow.max_queue_size = size
