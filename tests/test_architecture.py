@@ -19,6 +19,7 @@ ROOMS = {
     "batches": {"_types", "_errors", "image", "sources"},
     "keras": {"_types", "_errors", "image", "sources", "feed", "batches"},
     "callbacks": {"keras"},
+    "legacy": {"keras"},
     "cli": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "bench"},
     "bench": {"_types", "_errors", "image", "sources", "feed", "batches", "keras"},
     "_types": set(),

@@ -25,6 +25,11 @@ from penstock._errors import (
 if TYPE_CHECKING:
     from penstock.feed._stats import FeedStats as FeedStats
     from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
+    from penstock.keras._compat import (
+        evaluate_generator as evaluate_generator,
+        fit_generator as fit_generator,
+        predict_generator as predict_generator,
+    )
     from penstock.keras._dataframe_flow import DataFrameIterator as DataFrameIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
     from penstock.keras._flow import Flow as Flow
@@ -60,6 +65,7 @@ _LAZY = {
     "ImageDataGenerator": "penstock.keras._image_data_generator",
     "Iterator": "penstock.keras._iterator",
     "NumpyArrayIterator": "penstock.keras._array_flow",
+    **dict.fromkeys(("evaluate_generator", "fit_generator", "predict_generator"), "penstock.keras._compat"),
     **dict.fromkeys(
         (
             "apply_affine_transform",
