@@ -175,6 +175,8 @@ def test_arrays_for_a_generator_are_refused(recorder: Recorder) -> None:
     for arrays in (images(range(4)), (images(range(4)), np.arange(4))):
         with pytest.raises(TypeError, match=r"`generator` should be a flow.*For arrays there are `model.fit`"):
             fit_generator(recorder.model, arrays)
+    with pytest.raises(TypeError, match="`validation_data` should be a flow"):
+        fit_generator(recorder.model, OldSequence(), validation_data=images(range(4)))
 
 
 @pytest.mark.parametrize("steps", [0, -1, "3", float("nan"), True])

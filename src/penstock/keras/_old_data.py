@@ -117,7 +117,7 @@ class Validation(keras.utils.PyDataset):  # type: ignore[misc]
         self._passes.epoch_begins(sys._getframe(1))
 
 
-def recognised(data: Any, as_batch: AsBatch) -> Any:
+def recognised(data: Any, as_batch: AsBatch, name: str = "generator") -> Any:
     """A `PyDataset` or a `Stream`; or what it was, for Keras to judge: it takes datasets of other libraries.
 
     Raises:
@@ -127,7 +127,7 @@ def recognised(data: Any, as_batch: AsBatch) -> Any:
         return data
     if isinstance(data, tuple | dict | str) or hasattr(data, "shape"):
         raise TypeError(
-            "`generator` should be a flow, a keras.utils.PyDataset, something with __len__ and __getitem__ of batches, "
+            f"`{name}` should be a flow, a keras.utils.PyDataset, something with __len__ and __getitem__ of batches, "
             f"or a generator of batches. Received: {type(data).__name__}. For arrays there are `model.fit`, `evaluate` "
             "and `predict`."
         )

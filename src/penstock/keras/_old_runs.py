@@ -110,7 +110,7 @@ def validating(validation_data: Any, steps: Any, feeding: OldFeeding) -> Run:
     """What `fit` takes for validation; of arrays all, whatever the steps say, as ever."""
     if validation_data is None or isinstance(validation_data, tuple | list):
         return Run(validation_data, None)
-    data = recognised(validation_data, as_batch)
+    data = recognised(validation_data, as_batch, "validation_data")
     count = whole_steps(steps, "validation_steps", data)
     if isinstance(data, Stream):
         return Run(Validation(data, count or 1), count)
