@@ -268,7 +268,7 @@ def test_a_validation_flow_is_read_from_its_start_in_every_epoch(recorder: Recor
         assert recorder.seen == trained[:1] + validated + trained[1:] + validated
 
 
-def test_feeding_is_set_on_the_flow_if_given(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+def test_feeding_is_set_on_the_flow_if_given(recorder: Recorder) -> None:
     with numbered_flow(workers=3, max_queue_size=7) as flow:
         fit_generator(recorder.model, flow, 1, verbose=0)
         assert (flow.workers, flow.max_queue_size) == (3, 7)
@@ -277,9 +277,16 @@ def test_feeding_is_set_on_the_flow_if_given(recorder: Recorder, capsys: pytest.
         evaluate_generator(recorder.model, flow.endless(), 1, workers=2, max_queue_size=4)
         assert (flow.workers, flow.max_queue_size) == (2, 4)
         assert flow.endless().workers == 2
-        capsys.readouterr()
-        fit_generator(recorder.model, flow, 1, verbose=0, validation_data=flow, use_multiprocessing=True)
-        assert capsys.readouterr().out.count("use_multiprocessing=True has no effect") == 1
+
+
+def test_processes_make_a_flows_batches_if_asked(recorder: Recorder) -> None:
+    with numbered_flow(workers=1) as flow, numbered_flow() as twin:
+        fit_generator(recorder.model, flow, STEPS + 1, verbose=0, use_multiprocessing=True)
+        assert flow.use_multiprocessing
+        assert flow.endless().use_multiprocessing
+        assert recorder.seen == stream(twin, STEPS + 1)
+        fit_generator(recorder.model, flow, 1, verbose=0, use_multiprocessing=False)
+        assert not flow.use_multiprocessing
 
 
 # --- other people's sequences ---

@@ -65,10 +65,10 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def use_multiprocessing(self) -> bool:
         """See `Flow.use_multiprocessing`."""
-        return False
+        return False if is_keras_asking(sys._getframe(1)) else self.flow.use_multiprocessing
 
     @use_multiprocessing.setter
-    def use_multiprocessing(self, use_multiprocessing: bool) -> None:
+    def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
         self.flow.use_multiprocessing = use_multiprocessing
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -65,14 +65,14 @@ class OldFeeding:
     def set_on(self, data: Any) -> None:
         """Set what was given on the data, which is where Keras 3 looks for it."""
         workers = None if self.workers is None else parse_workers(self.workers)
+        size = None if self.max_queue_size == DEFAULT_QUEUE else self.max_queue_size
+        settings = {"workers": workers, "use_multiprocessing": self.use_multiprocessing, "max_queue_size": size}
         if isinstance(data, keras.utils.PyDataset):
-            is_flow = isinstance(data, Flow | Endless)
-            if workers is not None and not (is_flow and data.workers == workers):  # a flow would begin its queue again
-                data.workers = workers
-            if self.use_multiprocessing is not None:
-                data.use_multiprocessing = self.use_multiprocessing
-            if self.max_queue_size != DEFAULT_QUEUE and not (is_flow and data.max_queue_size == self.max_queue_size):
-                data.max_queue_size = self.max_queue_size
+            for name, value in settings.items():
+                # A flow that is set to what it is begins its queue again.
+                same = isinstance(data, Flow | Endless) and getattr(data, name) == value
+                if value is not None and not same:
+                    setattr(data, name, value)
         elif isinstance(data, Stream) and (self.use_multiprocessing or (workers or 0) > 1):
             notice(
                 "penstock: `workers` and `use_multiprocessing` have no effect on a plain generator, which can be asked "
@@ -114,8 +114,6 @@ def validating(validation_data: Any, steps: Any, feeding: OldFeeding) -> Run:
     count = whole_steps(steps, "validation_steps", data)
     if isinstance(data, Stream):
         return Run(Validation(data, count or 1), count)
-    if isinstance(data, Flow | Endless):
-        feeding = replace(feeding, use_multiprocessing=None)  # has no effect, which is said once
     feeding.set_on(data)
     return Run(_readable(data, count), count)
 
