@@ -15,13 +15,13 @@ SOURCE = Path(penstock.__file__).parent
 ROOMS = {
     "image": {"_types", "_errors", "_compile"},
     "sources": {"_types", "_errors", "_compile"},
-    "feed": {"_types", "_errors"},
+    "feeding": {"_types", "_errors"},
     "batches": {"_types", "_errors", "image", "sources"},
-    "keras": {"_types", "_errors", "image", "sources", "feed", "batches"},
+    "keras": {"_types", "_errors", "image", "sources", "feeding", "batches"},
     "callbacks": {"keras"},
     "legacy": {"keras"},
-    "cli": {"_types", "_errors", "image", "sources", "feed", "batches", "keras", "bench"},
-    "bench": {"_types", "_errors", "image", "sources", "feed", "batches", "keras"},
+    "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras", "bench"},
+    "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras"},
     "_types": set(),
     "_errors": set(),
     "_compile": set(),
@@ -72,7 +72,7 @@ def test_each_foreign_package_has_one_door(path: Path) -> None:
 
 def test_importing_penstock_imports_no_framework() -> None:
     code = (
-        "import sys, penstock, penstock.feed._feeder, penstock.batches._images\n"
+        "import sys, penstock, penstock.feeding._feeder, penstock.batches._images\n"
         "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

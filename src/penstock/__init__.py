@@ -2,7 +2,7 @@
 
     image/     one image: arrays in, arrays out             ┐
     sources/   sample number i                              ├ sisters, none imports another
-    feed/      in order, in time, in memory                 ┘
+    feeding/   in order, in time, in memory                 ┘
     batches/   batch number n, where image and sources meet
     keras/  cli/  bench/                                    what users touch
 
@@ -23,7 +23,7 @@ from penstock._errors import (
 )
 
 if TYPE_CHECKING:
-    from penstock.feed._stats import FeedStats as FeedStats
+    from penstock.feeding._stats import FeedStats as FeedStats
     from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
     from penstock.keras._compat import (
         evaluate_generator as evaluate_generator,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from penstock.keras._dataframe_flow import DataFrameIterator as DataFrameIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
+    from penstock.keras._feed import Feed as Feed, feed as feed
     from penstock.keras._flow import Flow as Flow
     from penstock.keras._functions import (
         apply_affine_transform as apply_affine_transform,
@@ -60,8 +61,10 @@ __version__ = "0.1.0"
 _LAZY = {
     "DataFrameIterator": "penstock.keras._dataframe_flow",
     "DirectoryIterator": "penstock.keras._directory_flow",
-    "FeedStats": "penstock.feed._stats",
+    "Feed": "penstock.keras._feed",
+    "FeedStats": "penstock.feeding._stats",
     "Flow": "penstock.keras._flow",
+    "feed": "penstock.keras._feed",
     "ImageDataGenerator": "penstock.keras._image_data_generator",
     "Iterator": "penstock.keras._iterator",
     "NumpyArrayIterator": "penstock.keras._array_flow",

@@ -138,6 +138,10 @@ class Executor(Protocol):
         """Get ready to make batches with `maker`."""
         ...
 
+    def renew(self, maker: BatchMaker) -> None:
+        """Make what is submitted from now on with the maker as it is now; nothing may be under way."""
+        ...
+
     def allocate(self, nbytes: int) -> Array:
         """Aligned memory that the workers can write to, uint8, `(nbytes,)`."""
         ...

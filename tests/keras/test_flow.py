@@ -17,7 +17,7 @@ from PIL import Image
 
 import penstock
 from penstock import FeedStats, FlowClosed, ImageDataGenerator, ImageError
-from penstock.feed.executors._threads import ThreadExecutor
+from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.image import _kernels
 
 X = np.random.default_rng(0).integers(0, 256, (10, 6, 8, 3), "uint8")
@@ -377,8 +377,8 @@ class Busy:
     def hand_overs(self, flow: penstock.Flow) -> float:
         from time import perf_counter
 
-        from penstock.feed._plan import Plan
-        from penstock.feed._slots import SlotPool
+        from penstock.feeding._plan import Plan
+        from penstock.feeding._slots import SlotPool
 
         maker = flow._make_batches()
         step = Plan(flow.n, flow.batch_size, maker.randomness.order, np.arange).step(0)

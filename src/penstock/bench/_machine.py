@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from penstock import __version__
-from penstock.feed._cpus import usable_cpus
+from penstock.feeding._cpus import usable_cpus
 
 _PACKAGES = ("numpy", "numba", "keras", "scipy", "pillow", "simplejpeg", "jax")
 _CPU_FILE = Path("/proc/cpuinfo")

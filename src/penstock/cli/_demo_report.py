@@ -16,7 +16,7 @@ from rich.table import Table
 import penstock
 from penstock.cli._photographs import CropFolder
 from penstock.cli._training_images import TrainingImages
-from penstock.feed._cpus import usable_cpus
+from penstock.feeding._cpus import usable_cpus
 
 if TYPE_CHECKING:
     from penstock.cli._feed_rates import FeedRate, FeedRates

@@ -10,7 +10,7 @@ import keras
 from penstock.keras._asker import is_keras_asking
 
 if TYPE_CHECKING:
-    from penstock.keras._flow import Flow
+    from penstock.keras._stream import Stream
 
 
 class Endless(keras.utils.PyDataset):  # type: ignore[misc]
@@ -20,7 +20,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
     the flow is in, and on into those that follow. The feeding settings are the flow's.
     """
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Stream) -> None:
         super().__init__()
         self.flow = flow
 
@@ -30,9 +30,10 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
         return None
 
     @property
-    def batch_size(self) -> int:
-        """Samples in a batch."""
-        return self.flow.batch_size
+    def batch_size(self) -> int | None:
+        """Samples in a batch; None if it is not known."""
+        size: int | None = getattr(self.flow, "batch_size", None)
+        return size
 
     def __getitem__(self, idx: int) -> Any:
         return self.flow._answer(sys._getframe(1), idx)

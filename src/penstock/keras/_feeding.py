@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from penstock._types import Executor
-from penstock.feed._cpus import usable_cpus
-from penstock.feed.executors._processes import ProcessExecutor
-from penstock.feed.executors._serial import SerialExecutor
-from penstock.feed.executors._threads import ThreadExecutor
+from penstock.feeding._cpus import usable_cpus
+from penstock.feeding.executors._processes import ProcessExecutor
+from penstock.feeding.executors._serial import SerialExecutor
+from penstock.feeding.executors._threads import ThreadExecutor
 
 DEFAULT_TIMEOUT_S = 300.0
 

@@ -1,40 +1,23 @@
-"""A flow: an endless stream of batches that Keras takes for a dataset."""
+"""A flow: an endless stream of batches of images that Keras takes for a dataset."""
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
-import keras
 import numpy as np
 
-from penstock._errors import FlowClosed
 from penstock._types import Array, Indices, Step
 from penstock.batches._images import ImageBatches
-from penstock.feed._feeder import Batch, Feeder
-from penstock.feed._plan import Plan
-from penstock.feed._stats import FeedStats
-from penstock.image._draw import permutation
-from penstock.keras._asker import Asker, is_keras_asking
-from penstock.keras._endless import Endless
-from penstock.keras._feeding import (
-    Feeding,
-    check_batch_size,
-    parse_bytes,
-    parse_multiprocessing,
-    parse_queue_size,
-    parse_workers,
-)
-from penstock.keras._passes import Pass, Passes
+from penstock.feeding._feeder import Batch
+from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._saved_images import save_images
-from penstock.keras._state import FlowState, fingerprint
+from penstock.keras._stream import Stream
 
 
-class Flow(keras.utils.PyDataset):  # type: ignore[misc]
+class Flow(Stream):
     """Batches of images, endless in a loop, `len(flow)` an epoch.
 
     Made by `ImageDataGenerator.flow` and `flow_from_directory`. Workers start with the first batch and live until
@@ -62,25 +45,12 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         >>> flow.close()
     """
 
+    _maker: ImageBatches
+
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int, feeding: Feeding) -> None:
-        super().__init__()
-        self.n = n
-        self.seed = seed
-        self.lock = threading.RLock()
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self._feeding = feeding
-        self._position = 0
-        self._resumed_at = (0, 0)
-        self._passes = Passes()
-        self._last_addresses = (-2, -2)
-        self._read_by_address = False
-        self._epoch_is_shuffled = False
+        super().__init__(n, batch_size, shuffle, seed, feeding)
         self._ready = threading.local()
         self._indexed: Step | None = None
-        self._stats = FeedStats()
-        self._feeder: Feeder | None = None
-        self._closed = False
 
     # --- what a kind of flow says about itself, beside `data_format`, `dtype`, `subset` and `save_...` ---
 
@@ -92,139 +62,14 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
         """The arrays of a batch in the structure that Keras's iterators yield."""
         raise NotImplementedError
 
-    def _identity(self) -> tuple[Any, ...]:
-        """What tells this flow's data from other data, as values whose `repr` is the same in every process."""
-        raise NotImplementedError
+    def _order(self, maker: ImageBatches) -> Callable[[int], Indices]:
+        return maker.randomness.order
 
     @property
     def _follows_batches(self) -> bool:
-        """Whether what is drawn depends on the batch, not on the sample alone."""
         return bool(self.image_data_generator.semantics == "keras")
 
-    # --- the stream ---
-
-    def __len__(self) -> int:
-        return -(-self.n // self._batch_size)
-
-    def __iter__(self) -> Flow:
-        return self
-
-    def __next__(self) -> Any:
-        return self._take()
-
-    def next(self) -> Any:
-        """The stream's next batch, as `next(flow)`."""
-        return self.__next__()
-
-    def __getitem__(self, idx: int) -> Any:
-        if not isinstance(idx, int | np.integer):
-            raise TypeError(f"A batch's number should be an integer. Received: {idx!r}")
-        if not -len(self) <= idx < len(self):
-            raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
-        idx = int(idx) % len(self)
-        self._check_caller()
-        return self._answer(sys._getframe(1), idx)
-
-    def endless(self) -> keras.utils.PyDataset:
-        """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
-        return Endless(self)
-
-    def reset(self) -> None:
-        """On to the next epoch's start; at an epoch's start already, nothing."""
-        with self.lock:
-            self._position = -(-self._position // self._steps) * self._steps
-
-    def on_epoch_begin(self) -> None:
-        """Keras announces an epoch, `evaluate` and the look before the first one included; the stream stays put."""
-        self._epoch_begins(sys._getframe(1))
-
-    def on_epoch_end(self) -> None:
-        """Keras's epochs end by themselves. A loop of your own over `flow[i]` goes on to the next one by this."""
-        self._epoch_ends(sys._getframe(1))
-
-    def close(self) -> None:
-        """End the workers and free the memory; may be called twice. Batches already delivered stay valid."""
-        self._closed = True
-        feeder = self._feeder  # no lock: a thread that waits for a batch holds it, and is to be woken
-        if feeder is not None:
-            feeder.close()
-
-    def __enter__(self) -> Flow:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    # --- resuming ---
-
-    def state_dict(self, *, position: int | None = None) -> dict[str, Any]:
-        """Where the stream is, to go on from in another process: `{version, seed, epoch, samples, fingerprint}`.
-
-        It counts samples, so it holds no worker count and no batch size. It can be written as JSON.
-
-        Args:
-            position: of the stream, in batches delivered; None for now.
-        """
-        with self.lock:
-            self._check_samples()
-            epoch, number = divmod(self._position if position is None else position, self._steps)
-            samples = number * self._batch_size
-            if epoch * self._steps + number == self._resumed_at[0]:
-                samples += self._resumed_at[1]
-            mark = self._fingerprint(shuffled=bool(samples) and self._epoch_is_shuffled)
-            return FlowState(self.seed, epoch, samples, mark).as_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was, at once and with any number of workers.
-
-        With another batch size the first batch is what is left up to the next of its multiples; no sample is lost or
-        seen twice.
-
-        Raises:
-            ValueError: the state is none, or belongs to other data.
-        """
-        saved = FlowState.parse(state)
-        shuffled = saved.fingerprint == self._fingerprint(shuffled=True)
-        if not shuffled and saved.fingerprint != self._fingerprint():
-            raise ValueError(
-                "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
-                "differ, or the batch size where batches were shuffled. Load it into a flow like the one that saved it."
-            )
-        number, skipped = divmod(saved.samples, self._batch_size)
-        if skipped and self._follows_batches:
-            raise ValueError(
-                f'semantics="keras" draws by batch, so {saved.samples} samples into an epoch it cannot go on with '
-                f"batches of {self._batch_size}. Use the batch size that the state was saved with."
-            )
-        with self.lock:
-            self.seed = saved.seed
-            self._position = saved.epoch * self._steps + number
-            self._resumed_at = (self._position, skipped)
-            self._epoch_is_shuffled = shuffled
-            self._reopen()
-
     # --- what one can read off it ---
-
-    @property
-    def stats(self) -> FeedStats:
-        """What feeding has cost so far."""
-        feeder = self._feeder
-        return self._stats if feeder is None else feeder.stats
-
-    @property
-    def peak_bytes(self) -> int:
-        """The promised bound, in bytes, of the memory of batches made and not yet delivered."""
-        return self._opened().peak_bytes
-
-    @property
-    def batch_index(self) -> int:
-        """Number of the next batch within its epoch."""
-        return self._position % self._steps
-
-    @property
-    def total_batches_seen(self) -> int:
-        """Batches that the stream has delivered."""
-        return self._position
 
     @property
     def index_array(self) -> Indices | None:
@@ -269,170 +114,7 @@ class Flow(keras.utils.PyDataset):  # type: ignore[misc]
             self._shuffle = shuffle
             self._reopen()
 
-    # Keras must see one worker and no processes, or it would start an enqueuer of its own, which loses 0.1 s an epoch
-    # and shows samples twice where `steps_per_epoch` is below `len`.
-
-    @property
-    def workers(self) -> int:
-        """Threads that make batches; setting it changes nothing about the batches."""
-        return 1 if is_keras_asking(sys._getframe(1)) else self._feeding.workers
-
-    @workers.setter
-    def workers(self, workers: int | str) -> None:
-        self._refeed(replace(self._feeding, workers=parse_workers(workers)))
-
-    @property
-    def use_multiprocessing(self) -> bool:
-        """Whether processes make the batches, and not threads; setting it changes nothing about the batches."""
-        return False if is_keras_asking(sys._getframe(1)) else bool(self._feeding.use_multiprocessing)
-
-    @use_multiprocessing.setter
-    def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
-        self._refeed(replace(self._feeding, use_multiprocessing=parse_multiprocessing(use_multiprocessing)))
-
-    @property
-    def max_queue_size(self) -> int:
-        """Batches ready ahead."""
-        return self._feeding.max_queue_size
-
-    @max_queue_size.setter
-    def max_queue_size(self, size: int) -> None:
-        self._refeed(replace(self._feeding, max_queue_size=parse_queue_size(size)))
-
-    @property
-    def max_queue_bytes(self) -> int | None:
-        """Bound on the memory of batches ready ahead; None for none."""
-        return self._feeding.max_queue_bytes
-
-    @max_queue_bytes.setter
-    def max_queue_bytes(self, size: int | str | None) -> None:
-        self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
-
     # --- inside ---
-
-    @property
-    def _steps(self) -> int:
-        """Batches in an epoch, at least one, so that an empty flow has a position, too."""
-        return max(1, len(self))
-
-    def _take(self, asked: Pass | None = None) -> Any:
-        """The stream's next batch; two threads that ask get one each."""
-        self._check_caller()
-        with self.lock:
-            feeder = self._opened()
-            # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
-            late = 0 if asked is None else asked.ahead or 0
-            position = self._position + late
-            if position % self._steps == 0:  # an epoch keeps the order that it began in, so no batch is lost
-                by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
-                self._epoch_is_shuffled = by_batch
-            batch = self._finish(feeder.get(position, shuffled=self._epoch_is_shuffled))
-            # Last: whatever fails before is tried again.
-            if asked is not None:
-                asked.taken += 1
-            if asked is not None and asked.ahead is not None:
-                asked.ahead += 1
-            else:
-                self._position += 1
-            self._read_by_address = False
-        return batch
-
-    def _answer(self, frame: FrameType, number: int) -> Any:
-        """What `number` stands for to whoever asks: the stream's next batch, or one of the epoch that it is in."""
-        asked = self._passes.of(frame)
-        if asked.asker.takes_tickets:
-            return self._take(asked)
-        with self.lock:
-            feeder, finish = self._opened(), self._finish
-            if asked.epoch_start is None:  # training may go on meanwhile, and the pass is to stay in one epoch
-                asked.epoch_start = self._position - self._position % self._steps
-            epoch_start = asked.epoch_start
-            beside = asked.asker is Asker.PEEK or not self._reads_on(feeder, epoch_start, number, asked.asker)
-            self._read_by_address |= asked.asker is Asker.USER
-        position = epoch_start + number
-        end = (position // self._steps + 1) * self._steps
-        return finish(feeder.make(position) if beside else feeder.get(position, end))
-
-    def _epoch_begins(self, hook: FrameType) -> None:
-        with self.lock:
-            self._position += self._passes.epoch_begins(hook)
-
-    def _epoch_ends(self, hook: FrameType) -> None:
-        with self.lock:
-            if is_keras_asking(hook):
-                self._position -= self._passes.epoch_ends(hook)
-            elif self._read_by_address and self._position % self._steps == 0:
-                self._position += self._steps
-                self._read_by_address = False
-
-    def _check_caller(self) -> None:
-        feeder = self._feeder
-        if feeder is not None:
-            feeder.check_caller()
-
-    def _check_samples(self) -> None:
-        if not self.n:
-            raise ValueError("This flow has no samples, so there is no batch to make.")
-
-    def _reads_on(self, feeder: Feeder, epoch_start: int, idx: int, asker: Asker) -> bool:
-        """Whether the addressed batch is the next one in the queue; looks ahead if addresses come in order."""
-        # TensorFlow looks at two batches before it begins, so two in a row say nothing.
-        in_order = asker is Asker.READING or self._last_addresses == (idx - 2, idx - 1)
-        self._last_addresses = (self._last_addresses[1], idx)
-        if feeder.is_next(epoch_start + idx):
-            return True
-        if in_order:
-            position = epoch_start + idx
-            feeder.look_ahead(position + 1, (position // self._steps + 1) * self._steps)
-        return False
-
-    def _opened(self) -> Feeder:
-        with self.lock:
-            if self._closed:
-                raise FlowClosed("this flow is closed; make a new one to go on")
-            if self._feeder is None:
-                self._check_samples()
-                batches = self._make_batches()
-                self._maker = batches
-                length, seed = len(self), self.seed
-                self._feeder = Feeder(
-                    Plan(
-                        self.n,
-                        self._batch_size,
-                        batches.randomness.order,
-                        lambda epoch: permutation(length, seed, epoch, stream=1),
-                        self._resumed_at,
-                    ),
-                    batches,
-                    self._feeding.executor(),
-                    max_queue_size=self._feeding.max_queue_size,
-                    max_queue_bytes=self._feeding.max_queue_bytes,
-                    timeout_s=self._feeding.patience_s,
-                    stats=self._stats,
-                )
-            return self._feeder
-
-    def _fingerprint(self, *, shuffled: bool = False) -> str:
-        """What a state's flow must have in common with another one: its data, and its batches if they are shuffled."""
-        batches = (self._batch_size,) if shuffled else ()
-        return fingerprint(self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
-
-    def _reopen(self) -> None:
-        if self._feeder is not None:
-            self._feeder.close()
-            self._stats = self._feeder.stats
-            self._feeder = None
-
-    def _refeed(self, feeding: Feeding) -> None:
-        with self.lock:
-            if self._feeder is not None and not self._closed:
-                self._feeder.resize(
-                    feeding.executor(),
-                    max_queue_size=feeding.max_queue_size,
-                    max_queue_bytes=feeding.max_queue_bytes,
-                    timeout_s=feeding.patience_s,
-                )
-            self._feeding = feeding
 
     def _finish(self, batch: Batch) -> Any:
         step = batch.step

@@ -69,6 +69,10 @@ class Passes:
             latest.ahead = None
         return ahead
 
+    def announced(self, hook: FrameType) -> Asker | None:
+        """What the adapter that calls a hook said it does; None for a user's call."""
+        return self._announced.get(adapter_of(hook)) if is_keras_asking(hook) else None
+
     def epoch_ends(self, hook: FrameType | None) -> int:
         """Keras has trained an epoch.
 

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
-from penstock.feed._memory import Segment
-from penstock.feed.executors._companion import Companion
-from penstock.feed.executors._crew import Crew
-from penstock.feed.executors._travel import pack
+from penstock.feeding._memory import Segment
+from penstock.feeding.executors._companion import Companion
+from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._travel import pack
 
 
 @final
@@ -45,9 +45,22 @@ class ProcessExecutor:
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        luggage = pack(maker)
-        self._shared.extend(luggage.segments.values())
-        self._crew.start([Companion(luggage, self._slots, self._timeout_s) for _ in range(self.workers)])
+        self._luggage = pack(maker)
+        self._shared.extend(self._luggage.segments.values())
+        self._companions = [Companion(self._luggage, self._slots, self._timeout_s) for _ in range(self.workers)]
+        self._crew.start(self._companions)
+
+    def renew(self, maker: BatchMaker) -> None:
+        """See `Executor.renew`. Large arrays that are as they were stay where they are."""
+        before, self._luggage = self._luggage, pack(maker, self._luggage)
+        if self._luggage is before:
+            return
+        self._shared[:] = self._luggage.segments.values()
+        for companion in self._companions:
+            companion.luggage = self._luggage
+        for key, segment in before.segments.items():
+            if key not in self._luggage.segments:
+                segment.close()
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""

@@ -29,10 +29,10 @@ from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
 from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step
-from penstock.feed._plan import Plan
-from penstock.feed._slots import Lease, SlotPool
-from penstock.feed._stats import FeedStats
-from penstock.feed.executors._make import make
+from penstock.feeding._plan import Plan
+from penstock.feeding._slots import Lease, SlotPool
+from penstock.feeding._stats import FeedStats
+from penstock.feeding.executors._make import make
 
 _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last one, and one on its way to the device
 
@@ -163,6 +163,13 @@ class Feeder:
                 self._spec = BatchSpec(())
             self._begin()
             before.close()  # last: an interrupt in here finds the new one at work
+
+    def renew(self) -> None:
+        """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
+        with self._lock:
+            self._check_open()
+            self._drop()
+            self._executor.renew(self._maker)
 
     def get(self, position: int, end: int | None = None, *, shuffled: bool = False) -> Batch:
         """The batch at `position` of the stream; those that follow it are made ahead.

@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from io import BytesIO
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ import numpy as np
 
 from penstock._errors import BatchError
 from penstock._types import Array, BatchMaker, Step
-from penstock.feed.executors._make import make
+from penstock.feeding.executors._make import make
 
 _PR_SET_PDEATHSIG = 1
 
@@ -42,6 +42,11 @@ class Segments:
     def add(self, key: int, nbytes: int, descriptor: int) -> None:
         """Know a segment by its descriptor, which is closed once it is mapped."""
         self._descriptors[key] = descriptor, nbytes
+
+    def forget_all_but(self, keys: Collection[int]) -> None:
+        """Let those of the maker go that it no longer refers to; slots have keys below 0."""
+        for key in [key for key in self._maps if key >= 0 and key not in keys]:
+            del self._maps[key]
 
     def array(self, place: Place, *, private: bool = False) -> Array:
         """An array in a segment.
@@ -103,8 +108,10 @@ class _Worker:
     def _map(self, key: int, nbytes: int) -> None:
         self._segments.add(key, nbytes, reduction.recv_handle(self._connection))
 
-    def _take(self, payload: bytes) -> None:
+    def _take(self, payload: bytes, keys: tuple[int, ...]) -> None:
         def unpack() -> None:
+            self._maker = None
+            self._segments.forget_all_but(keys)
             self._maker = _Unpickler(payload, self._segments).load().alone()
 
         self._answer(unpack)

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from penstock._types import Array, BatchSpec
-from penstock.feed._memory import ALIGNMENT_BYTES, private_memory
+from penstock.feeding._memory import ALIGNMENT_BYTES, private_memory
 
 _PATIENCE_S = 0.05
 _PAUSE_S = 0.002

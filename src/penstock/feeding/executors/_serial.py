@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
-from penstock.feed._memory import private_memory
-from penstock.feed.executors._make import make
+from penstock.feeding._memory import private_memory
+from penstock.feeding.executors._make import make
 
 
 @final
@@ -27,6 +27,10 @@ class SerialExecutor:
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
+        self._maker = maker
+
+    def renew(self, maker: BatchMaker) -> None:
+        """See `Executor.renew`."""
         self._maker = maker
 
     def allocate(self, nbytes: int) -> Array:

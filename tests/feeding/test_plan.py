@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from penstock.feed._cpus import usable_cpus
-from penstock.feed._plan import Plan
+from penstock.feeding._cpus import usable_cpus
+from penstock.feeding._plan import Plan
 
 
 @settings(deadline=None, derandomize=True, max_examples=50)

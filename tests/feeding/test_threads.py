@@ -11,7 +11,7 @@ import pytest
 
 from fakes import FakeMaker
 from penstock._types import Step
-from penstock.feed.executors._threads import ThreadExecutor
+from penstock.feeding.executors._threads import ThreadExecutor
 
 STEP = Step(0, 0, 1, np.arange(2))
 
@@ -88,7 +88,7 @@ def test_the_interpreter_ends_although_the_consumer_stopped_in_the_middle(end: s
 
 def test_the_interpreter_ends_although_a_users_function_never_returns() -> None:
     setup = """
-import threading, penstock.feed.executors._threads as threads
+import threading, penstock.feeding.executors._threads as threads
 threads._JOIN_S = 0.1
 x[40:] = 1
 def stuck(image):

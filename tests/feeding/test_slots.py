@@ -9,7 +9,7 @@ import pytest
 
 from fakes import FakeClock
 from penstock._types import ArraySpec, BatchSpec
-from penstock.feed._slots import SlotPool
+from penstock.feeding._slots import SlotPool
 
 SPEC = BatchSpec((ArraySpec((4, 3), np.dtype("f4")), ArraySpec((4,), np.dtype("i8"))))
 

@@ -12,10 +12,10 @@ import pytest
 from fakes import FakeMaker
 from penstock import BatchError, FlowClosed, WorkerError
 from penstock._types import Executor
-from penstock.feed._feeder import Feeder
-from penstock.feed._plan import Plan
-from penstock.feed.executors._serial import SerialExecutor
-from penstock.feed.executors._threads import ThreadExecutor
+from penstock.feeding._feeder import Feeder
+from penstock.feeding._plan import Plan
+from penstock.feeding.executors._serial import SerialExecutor
+from penstock.feeding.executors._threads import ThreadExecutor
 
 SAMPLES = 11
 
@@ -126,7 +126,7 @@ def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch
     """KeyboardInterrupt is raised at every line of `get` and of what it calls in the feeder, one after the other."""
     import sys
 
-    from penstock.feed import _feeder
+    from penstock.feeding import _feeder
 
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
     position, interrupts, at_line = 0, 0, 0

@@ -20,13 +20,13 @@ import pytest
 from makers import ROWS, Maker, check_that_this_is_a_lean_process, die, hang, once
 from penstock import BatchError, WorkerError
 from penstock._types import Step
-from penstock.feed import _memory
-from penstock.feed._feeder import Feeder
-from penstock.feed._memory import Segment
-from penstock.feed._plan import Plan
-from penstock.feed.executors import _companion
-from penstock.feed.executors._processes import ProcessExecutor
-from penstock.feed.executors._travel import pack
+from penstock.feeding import _memory
+from penstock.feeding._feeder import Feeder
+from penstock.feeding._memory import Segment
+from penstock.feeding._plan import Plan
+from penstock.feeding.executors import _companion
+from penstock.feeding.executors._processes import ProcessExecutor
+from penstock.feeding.executors._travel import pack
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors are handed over as POSIX does it")
 

@@ -16,9 +16,9 @@ from typing import Any, final
 
 from penstock._errors import BatchError, FlowClosed, WorkerError
 from penstock._types import Array, FillReport, Step
-from penstock.feed._memory import Segment
-from penstock.feed.executors._travel import Luggage
-from penstock.feed.executors._worker import Place
+from penstock.feeding._memory import Segment
+from penstock.feeding.executors._travel import Luggage
+from penstock.feeding.executors._worker import Place
 
 _TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 }
 _PROGRAM = (
     "import sys; sys.path[:] = eval(sys.argv[1]); "
-    "from penstock.feed.executors._worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from penstock.feeding.executors._worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 
 
@@ -54,13 +54,14 @@ class Companion:
     training process, so that no main guard is needed and no lock is inherited.
 
     Args:
-        luggage: the maker.
+        luggage: the maker; set anew, it is sent before the next batch.
         slots: segments that batches are written to, by the address where they begin here; it may grow.
         timeout_s: for one batch; None for no limit.
     """
 
     def __init__(self, luggage: Luggage, slots: dict[int, Segment], timeout_s: float | None) -> None:
-        self._luggage = luggage
+        self.luggage = luggage
+        self._sent: Luggage | None = None
         self._slots = slots
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,6 +112,8 @@ class Companion:
     def _made(self, step: Step, out: Sequence[Array]) -> FillReport:
         if self._process is None:
             self._start()
+        if self._sent is not self.luggage:
+            self._pass_luggage()
         places, bounced = self._places(out)
         self._send("make", step, places)
         report: FillReport = self._answer(self._timeout_s, f"batch {step.number} of epoch {step.epoch}")
@@ -150,7 +153,7 @@ class Companion:
     def _introduce(self, address: int, segment: Segment) -> int:
         """The key that the worker knows a segment by; it is told on first use."""
         if address not in self._known:
-            self._known[address] = len(self._luggage.segments) + len(self._known)
+            self._known[address] = -1 - len(self._known)  # the maker's own count from 0 up
             self._hand_over(self._known[address], segment)
         return self._known[address]
 
@@ -165,21 +168,22 @@ class Companion:
             env={**os.environ, **_ENVIRONMENT},
         )
         theirs.close()
-        self._connection, self._known = ours, {}
+        self._connection, self._known, self._sent = ours, {}, None
         if self._stopped:
             self._process.kill()
-        for key, segment in self._luggage.segments.items():
-            self._hand_over(key, segment)
-        assert self._connection is not None
-        try:
-            self._connection.send_bytes(pickle.dumps(("maker", self._luggage.payload)))
-        except OSError:
-            raise _DiedError(self._ending()) from None
+
+    def _pass_luggage(self) -> None:
+        luggage, sent = self.luggage, self._sent
+        for key, segment in luggage.segments.items():
+            if sent is None or key not in sent.segments:
+                self._hand_over(key, segment)
+        self._send("maker", luggage.payload, tuple(luggage.segments))
         try:
             self._answer(_ANSWER_S, "getting ready")
         except BatchError as error:
             self._forget()
             raise WorkerError(f"A worker process could not take what makes the batches: {error}") from error
+        self._sent = luggage
 
     def _hand_over(self, key: int, segment: Segment) -> None:
         self._send("segment", key, segment.nbytes)

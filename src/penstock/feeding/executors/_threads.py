@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
-from penstock.feed._memory import private_memory
-from penstock.feed.executors._crew import Crew
-from penstock.feed.executors._make import make
+from penstock.feeding._memory import private_memory
+from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._make import make
 
 
 @final
@@ -36,7 +36,12 @@ class ThreadExecutor:
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._crew.start([_OwnHand(maker)] * self.workers)
+        self._hand = _OwnHand(maker)
+        self._crew.start([self._hand] * self.workers)
+
+    def renew(self, maker: BatchMaker) -> None:
+        """See `Executor.renew`."""
+        self._hand.maker = maker
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
@@ -56,11 +61,11 @@ class _OwnHand:
     """Makes batches in the thread that asks."""
 
     def __init__(self, maker: BatchMaker) -> None:
-        self._maker = maker
+        self.maker = maker
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """See `Hand.make`."""
-        return make(self._maker, step, out)
+        return make(self.maker, step, out)
 
     def stop(self) -> None:
         """Nothing stops a thread."""

@@ -1,0 +1,185 @@
+"""What goes to workers: a maker as bytes, its large arrays in shared memory, once for all workers."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from dataclasses import dataclass
+from io import BytesIO
+from types import FunctionType
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from penstock._types import Array, BatchMaker
+from penstock.feeding._memory import ALIGNMENT_BYTES, Segment
+from penstock.feeding.executors._stand_in import is_keras_dataset_class, stand_in
+from penstock.feeding.executors._worker import Place
+
+_LARGE_BYTES = 1 << 20  # below, a copy in each worker costs less than a page of shared memory is worth
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """A maker, packed.
+
+    Attributes:
+        payload: for the worker's unpickler.
+        segments: that it refers to, by key.
+        places: of the arrays in them, with how their axes are turned.
+    """
+
+    payload: bytes
+    segments: dict[int, Segment]
+    places: dict[Place, tuple[int, ...]]
+
+
+def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
+    """Pickle a maker. Functions and classes of `__main__`, and of modules that a new process cannot find, by value.
+
+    Args:
+        before: of the same maker at an earlier time; large arrays with the same values stay where they are.
+
+    Returns:
+        `before` itself if nothing has changed.
+
+    Raises:
+        TypeError: something in it cannot be pickled; it says what.
+    """
+    try:
+        return _packed(maker, before, keras_by_value=True)
+    except Exception:  # a class of the user's that drags something along which its module would bring by itself
+        try:
+            return _packed(maker, before, keras_by_value=False)
+        except Exception as error:
+            raise TypeError(
+                f"The batches cannot be made by other processes: {type(error).__name__}: {error}. Keep what cannot be "
+                "pickled (locks, open files, generators, models) out of the object or the function, or use threads: "
+                "`use_multiprocessing=False`."
+            ) from error
+
+
+def _packed(maker: BatchMaker, before: Luggage | None, *, keras_by_value: bool) -> Luggage:
+    buffer = BytesIO()
+    pickler = _Pickler(buffer, before, keras_by_value)
+    try:
+        with pickler:
+            pickler.dump(maker)
+    except BaseException:
+        for key, segment in pickler.segments.items():
+            if before is None or key not in before.segments:
+                segment.close()
+        raise
+    payload = buffer.getvalue()
+    if before is not None and before.payload == payload and before.segments.keys() == pickler.segments.keys():
+        return before
+    return Luggage(payload, pickler.segments, {place: axes for _, place, axes in pickler.placed.values()})
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Puts large arrays into segments instead of the stream."""
+
+    def __init__(self, buffer: BytesIO, before: Luggage | None, keras_by_value: bool) -> None:
+        super().__init__(buffer)
+        self.segments: dict[int, Segment] = {}
+        self.placed: dict[int, tuple[Any, Place, tuple[int, ...]]] = {}
+        self._before = before
+        self._keras_by_value = keras_by_value
+        self._goes_by_name: dict[str, bool] = {}
+
+    def __enter__(self) -> _Pickler:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for name, goes_by_name in self._goes_by_name.items():
+            if not goes_by_name:
+                cloudpickle.unregister_pickle_by_value(sys.modules[name])
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._keras_by_value and is_keras_dataset_class(obj):
+            return stand_in, ()
+        if isinstance(obj, np.memmap) and (file := _file_of(obj)) is not None:
+            return _open_file, file
+        if isinstance(obj, FunctionType | type):
+            self._choose_how(obj)
+        return super().reducer_override(obj)
+
+    def persistent_id(self, obj: Any) -> Any:
+        if not isinstance(obj, np.ndarray) or obj.nbytes < _LARGE_BYTES or obj.dtype.hasobject:
+            return None
+        if isinstance(obj, np.memmap) and _file_of(obj) is not None:
+            return None
+        if id(obj) not in self.placed:
+            self.placed[id(obj)] = (obj, *self._placed(obj))  # with the array, so that its id is not used again
+        return self.placed[id(obj)][1:]
+
+    def _choose_how(self, obj: Any) -> None:
+        """Have cloudpickle take a module's functions and classes by value, where it would take them by name."""
+        name = getattr(obj, "__module__", None)
+        if name in (None, "__main__") or name not in sys.modules or name in self._goes_by_name:
+            return
+        from_keras = self._keras_by_value and isinstance(obj, type) and any(map(is_keras_dataset_class, obj.__mro__))
+        goes_by_name = _can_be_found(name) and not (from_keras and not name.startswith("keras."))
+        self._goes_by_name[name] = goes_by_name
+        if not goes_by_name:
+            cloudpickle.register_pickle_by_value(sys.modules[name])
+
+    def _placed(self, array: Array) -> tuple[Place, tuple[int, ...]]:
+        """Copy an array into a segment, with the layout that it has: its place, and how its axes are turned there."""
+        order = tuple(np.argsort([-abs(stride) for stride in array.strides], kind="stable").tolist())
+        turned, axes = array.transpose(order), tuple(np.argsort(order).tolist())
+        for place, its_axes in ({} if self._before is None else self._before.places).items():
+            if (place.shape, place.dtype, its_axes) != (turned.shape, array.dtype.str, axes):
+                continue
+            segment = self._before.segments[place.key]  # type: ignore[union-attr]
+            if place.key not in self.segments and _has_same_bytes(_view(segment, turned), turned):
+                self.segments[place.key] = segment
+                return place, axes
+        segment = Segment(-(-array.nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+        taken = {*self.segments, *(() if self._before is None else self._before.segments)}
+        place = Place(max(taken, default=-1) + 1, 0, turned.shape, array.dtype.str)
+        self.segments[place.key] = segment
+        _view(segment, turned)[...] = turned
+        return place, axes
+
+
+def _view(segment: Segment, like: Array) -> Array:
+    """A segment as an array of the shape and dtype of another."""
+    view: Array = segment.memory[: like.nbytes].view(like.dtype).reshape(like.shape)
+    return view
+
+
+def _has_same_bytes(one: Array, other: Array) -> bool:
+    """Whether two arrays of one shape and dtype are alike, NaNs included."""
+    if not other.flags.c_contiguous:
+        return bool(np.array_equal(one, other))
+    return bool(np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)))
+
+
+def _file_of(array: Any) -> tuple[Any, ...] | None:
+    """What a worker needs to map the same part of the same file; None if that file is gone."""
+    if array.filename is None or not os.path.exists(array.filename):
+        return None
+    # NumPy maps from a multiple of the granularity on, and views share the whole array's map and offset.
+    start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
+    position = start + array.ctypes.data - np.frombuffer(array._mmap, np.uint8).ctypes.data
+    return os.path.abspath(array.filename), array.dtype, array.shape, position, array.strides
+
+
+def _open_file(path: str, dtype: Any, shape: tuple[int, ...], position: int, strides: tuple[int, ...]) -> Array:
+    """A part of a file as an array; what is written to it stays in this process."""
+    return np.ndarray(shape, dtype, np.memmap(path, np.uint8, "c"), position, strides)
+
+
+def _can_be_found(name: str) -> bool:
+    """Whether a new process finds a module by its name: not so one that was loaded from a file by its path."""
+    path: Any = None
+    for end in [k for k, letter in enumerate(name) if letter == "."] + [len(name)]:
+        specs = (finder.find_spec(name[:end], path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return True

@@ -1,0 +1,145 @@
+"""`feed`: anybody's batches, made ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from penstock._errors import BatchError
+from penstock._types import Indices
+from penstock.batches._sequence import SequenceBatches
+from penstock.batches._structure import Structure, unflatten
+from penstock.feeding._feeder import Batch
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
+from penstock.keras._settings import choose_seed
+from penstock.keras._stream import Stream
+
+
+class Feed(Stream):
+    """A sequence's batches, made ahead; `feed` makes one.
+
+    Endless in a loop, `len(feed)` an epoch; addressed by number; taken by `fit`, `evaluate` and `predict` as a
+    `penstock.Flow` is. What the sequence returns is delivered in the same tuples, lists and dicts.
+
+    The sequence's `on_epoch_begin` and `on_epoch_end`, if it defines any, run once an epoch, in this process, while no
+    batch is under way; what they change is what the next epoch's batches are made of.
+    """
+
+    def __init__(self, data: Any, feeding: Feeding) -> None:
+        super().__init__(len(data), 1, False, choose_seed(None, "corrected"), feeding)
+        self.data = data
+        self._hooks = [name for name in ("on_epoch_begin", "on_epoch_end") if _is_defined(data, name)]
+        self._epoch_is_open = False
+        self._structure: Structure | None = None
+
+    def _make_batches(self) -> SequenceBatches:
+        return SequenceBatches(self.data, self.seed)
+
+    def _order(self, maker: Any) -> Callable[[int], Indices]:
+        del maker
+        return self._in_order
+
+    def _in_order(self, epoch: int) -> Indices:
+        del epoch
+        return np.arange(self.n)
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "sequence", type(self.data).__qualname__
+
+    def _finish(self, batch: Batch) -> Any:
+        if self._structure is None:
+            self._structure = batch.structure
+        if batch.structure != self._structure:
+            raise BatchError(
+                f"batch {batch.step.number} of `{type(self.data).__name__}` is {batch.structure}, and the first one "
+                f"was {self._structure} (x stands for an array). Batches should be alike.",
+                epoch=batch.step.epoch,
+                step=batch.step.number,
+            )
+        return unflatten(batch.structure, batch.arrays)
+
+    @property
+    def _stops_at_borders(self) -> bool:
+        return bool(self._hooks)
+
+    def _enter_epoch(self) -> None:
+        if self._epoch_is_open and self._position % self._steps:
+            return
+        if self._epoch_is_open and self._read_by_address:
+            return
+        self._leave_epoch()
+        self._epoch_is_open = True
+        self._call("on_epoch_begin")
+
+    def _leave_epoch(self) -> None:
+        if self._epoch_is_open:
+            self._epoch_is_open = False
+            self._call("on_epoch_end")
+
+    def _call(self, hook: str) -> None:
+        if hook not in self._hooks:
+            return
+        getattr(self.data, hook)()
+        epoch = self._position // self._steps
+        if len(self.data) != self.n:
+            self.n = len(self.data)
+            self._position = epoch * self._steps
+            self._reopen()
+        elif self._feeder is not None:
+            self._feeder.renew()
+
+
+def feed(
+    data: Any,
+    *,
+    workers: int | str = "auto",
+    use_multiprocessing: bool | None = None,
+    max_queue_size: int = 10,
+    max_queue_bytes: int | str | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT_S,
+) -> Feed:
+    """Have batches made ahead, in order, by several workers.
+
+    Args:
+        data: a `keras.utils.PyDataset`, a Keras 2 `Sequence`, a list, or anything else that has `len` and gives batch
+            number i for `data[i]`: an array, or a tuple, list or dict of arrays, nested or not.
+        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread.
+        use_multiprocessing: True for processes: for batches that take long in Python itself. What the object draws from
+            `random` and NumPy's global generator is then seeded for each batch.
+        max_queue_size: batches ready ahead.
+        max_queue_bytes: bound on their memory, in bytes or as "2GB".
+        timeout: seconds after which a batch that does not come is an error; None for never.
+
+    Returns:
+        A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
+
+    Raises:
+        TypeError: no length, or no batches by number.
+
+    Example:
+        >>> import numpy as np
+        >>> from penstock import feed
+        >>> with feed([np.arange(3), np.arange(3, 6)], workers=2) as batches:
+        ...     next(batches), next(batches)
+        (array([0, 1, 2]), array([3, 4, 5]))
+    """
+    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or isinstance(data, dict | str | bytes):
+        raise TypeError(
+            "`data` should have a length and give batch number i for `data[i]`, as a keras.utils.PyDataset does. "
+            f"Received: {type(data).__name__}"
+        )
+    if isinstance(data, Stream):
+        raise TypeError(f"A {type(data).__name__} is made ahead already; set its `workers` and `max_queue_size`.")
+    if isinstance(data, keras.utils.PyDataset) and workers == "auto" and data.workers > 1:
+        workers = data.workers
+        use_multiprocessing = data.use_multiprocessing if use_multiprocessing is None else use_multiprocessing
+    return Feed(data, Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout))
+
+
+def _is_defined(data: Any, hook: str) -> bool:
+    """Whether an object has a hook of its own, beside the empty ones of Keras's base classes."""
+    own = getattr(type(data), hook, None)
+    return callable(getattr(data, hook, None)) and own is not getattr(keras.utils.PyDataset, hook)
