@@ -71,13 +71,13 @@ class Feed(Stream):
         if self._epoch_is_open and self._read_by_address:
             return
         self._leave_epoch()
-        self._epoch_is_open = True
         self._call("on_epoch_begin")
+        self._epoch_is_open = True  # last: a hook that fails is called again
 
     def _leave_epoch(self) -> None:
         if self._epoch_is_open:
-            self._epoch_is_open = False
             self._call("on_epoch_end")
+            self._epoch_is_open = False
 
     def _call(self, hook: str) -> None:
         if hook not in self._hooks:

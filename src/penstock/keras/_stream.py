@@ -269,14 +269,14 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         """The stream's next batch; two threads that ask get one each."""
         self._check_caller()
         with self.lock:
-            feeder = self._opened()
             # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
             late = 0 if asked is None else asked.ahead or 0
-            position = self._position + late
-            if position % self._steps == 0:  # an epoch keeps the order that it began in, so no batch is lost
+            if (self._position + late) % self._steps == 0:
+                # An epoch keeps the order that it began in, so no batch is lost.
                 by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
                 self._epoch_is_shuffled = by_batch
                 self._enter_epoch()
+            feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
             end = (position // self._steps + 1) * self._steps if self._stops_at_borders else None
             batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
             # Last: whatever fails before is tried again.

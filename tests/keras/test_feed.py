@@ -1,0 +1,357 @@
+"""`feed`: batches of anybody's sequence, the same from threads, processes and the caller's thread."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from penstock import BatchError, Feed, feed
+
+pytestmark = pytest.mark.backends
+
+STEPS = 5
+EXECUTORS = [
+    pytest.param({"workers": 0}, id="caller"),
+    pytest.param({"workers": 1}, id="1 thread"),
+    pytest.param({"workers": 7}, id="7 threads"),
+    pytest.param({"workers": 2, "use_multiprocessing": True}, id="2 processes"),
+]
+
+
+def numbered(k: int, rows: int = 3) -> dict[str, Any]:
+    return {"x": np.full((rows, 2), k, "float32"), "more": [np.arange(rows), (np.full(rows, k),)]}
+
+
+class Numbered(keras.utils.PyDataset):
+    """Batches in a nest, the last one shorter."""
+
+    def __init__(self, steps: int = STEPS) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, k: int) -> Any:
+        return numbered(k, 3 if k < self.steps - 1 else 2), np.full(3 if k < self.steps - 1 else 2, k)
+
+
+class Old:
+    """A Keras 2 Sequence, which was no class of Keras 3."""
+
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, k: int) -> Any:
+        return Numbered()[k]
+
+
+def labels(feed: Feed, batches: int) -> list[int]:
+    return [int(next(feed)[1][0]) for _ in range(batches)]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, tuple | list):
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    else:
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+@pytest.mark.parametrize(
+    "data", [Numbered(), Old(), [Numbered()[k] for k in range(STEPS)]], ids=["PyDataset", "old", "list"]
+)
+def test_batches_come_in_order_and_as_they_were_returned(data: Any, feeding: dict[str, Any]) -> None:
+    with feed(data, **feeding) as batches:
+        assert len(batches) == STEPS
+        for k in range(3 * STEPS):
+            assert_same(next(batches), Numbered()[k % STEPS])
+        assert_same(batches[3], Numbered()[3])
+        assert batches.stats.samples >= 3 * (3 * STEPS - 1)
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+def test_batches_of_one_array_and_of_any_shape_are_taken(feeding: dict[str, Any]) -> None:
+    data = [np.arange(k + 1.0) for k in range(STEPS)]
+    with feed(data, **feeding) as batches:
+        for k in range(2 * STEPS):
+            np.testing.assert_array_equal(next(batches), data[k % STEPS])
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+def test_what_no_memory_can_be_laid_out_for_still_comes(feeding: dict[str, Any]) -> None:
+    data = [(np.array([f"text {k}", k], object), [k, "list"], np.float64(k)) for k in range(STEPS)]
+    with feed(data, **feeding) as batches:
+        for k in range(2 * STEPS):
+            text, plain, number = next(batches)
+            assert text.tolist() == data[k % STEPS][0].tolist()
+            assert plain == [k % STEPS, "list"]
+            assert number == k % STEPS
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+def test_going_on_at_every_step(feeding: dict[str, Any]) -> None:
+    with feed(Numbered(), workers=0) as batches:
+        states = []
+        for _ in range(STEPS + 2):
+            states.append(batches.state_dict())
+            next(batches)
+    for position, state in list(enumerate(states))[:: 1 if "use_multiprocessing" not in feeding else 3]:
+        with feed(Numbered(), **feeding) as batches:
+            batches.load_state_dict(state)
+            assert labels(batches, 3) == [k % STEPS for k in range(position, position + 3)]
+
+
+# --- hooks ----------------------------------------------------------------------------------------------------------
+
+
+class Shuffled(keras.utils.PyDataset):
+    """A new order after each epoch; writes down which hooks were called, by whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order = np.arange(STEPS)
+        self.table = np.arange(600_000)
+        self.calls: list[tuple[str, int]] = []
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, k: int) -> Any:
+        return np.full((2, 1), self.table[self.order[k]], "float32"), np.full(2, self.table[self.order[k]])
+
+    def on_epoch_begin(self) -> None:
+        self.calls.append(("begin", os.getpid()))
+
+    def on_epoch_end(self) -> None:
+        self.calls.append(("end", os.getpid()))
+        np.random.RandomState(len(self.calls)).shuffle(self.order)
+
+
+def shuffled_epochs(count: int) -> list[list[int]]:
+    data, epochs = Shuffled(), []
+    for _ in range(count):
+        data.on_epoch_begin()
+        epochs.append([int(data[k][1][0]) for k in range(STEPS)])
+        data.on_epoch_end()
+    return epochs
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+def test_hooks_run_once_an_epoch_and_the_next_one_is_made_of_what_they_change(feeding: dict[str, Any]) -> None:
+    data = Shuffled()
+    with feed(data, **feeding) as batches:
+        epochs = [labels(batches, STEPS) for _ in range(3)]
+    assert epochs == shuffled_epochs(3)
+    assert data.calls == [(name, os.getpid()) for name in ("begin", "end", "begin", "end", "begin")]
+
+
+@pytest.mark.parametrize("feeding", [EXECUTORS[0], EXECUTORS[3]])
+def test_hooks_run_once_an_epoch_under_fit(feeding: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data, validation = Shuffled(), Shuffled()
+    with feed(data, **feeding) as batches, feed(validation, **feeding) as other:
+        model.fit(batches, epochs=3, shuffle=False, validation_data=other, verbose=0)
+    assert [name for name, _ in data.calls] == ["begin", "end"] * 3
+    assert [name for name, _ in validation.calls] == ["begin", "end"] * 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+def test_large_arrays_that_hooks_leave_alone_are_not_sent_again() -> None:
+    with feed(Shuffled(), workers=1, use_multiprocessing=True) as batches:
+        labels(batches, 1)
+        assert batches._feeder is not None
+        before = dict(batches._feeder._executor._luggage.segments)  # type: ignore[attr-defined]
+        labels(batches, 2 * STEPS)
+        assert batches._feeder._executor._luggage.segments == before  # type: ignore[attr-defined]
+        batches.data.table += 1
+        assert labels(batches, STEPS)[-1] != 0
+        assert batches._feeder._executor._luggage.segments != before  # type: ignore[attr-defined]
+
+
+def test_an_epoch_may_change_its_length() -> None:
+    class Growing(Numbered):
+        def on_epoch_end(self) -> None:
+            self.steps += 1
+
+    for feeding in ({"workers": 0}, {"workers": 2}):
+        with feed(Growing(2), **feeding) as batches:
+            assert labels(batches, 2 + 3 + 4) == [0, 1, 0, 1, 2, 0, 1, 2, 3]
+            assert len(batches) == 4
+
+
+def test_a_hook_that_fails_is_the_callers_and_can_be_tried_again() -> None:
+    class Failing(Numbered):
+        broken = True
+
+        def on_epoch_begin(self) -> None:
+            if self.broken:
+                raise LookupError("not yet")
+
+    data = Failing()
+    with feed(data, workers=2) as batches:
+        with pytest.raises(LookupError, match="not yet"):
+            next(batches)
+        data.broken = False
+        assert labels(batches, 2) == [0, 1]
+
+
+# --- with Keras -----------------------------------------------------------------------------------------------------
+
+
+class Pairs(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, k: int) -> Any:
+        return np.full((4, 1), k, "float32"), np.full((4, 1), 2.0 * k, "float32")
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+def test_fit_evaluate_and_predict_take_it(feeding: dict[str, Any]) -> None:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.05), "mse")
+    with feed(Pairs(), **feeding) as batches:
+        model.fit(batches, epochs=4, verbose=0)
+        assert batches.total_batches_seen == 4 * STEPS
+        assert model.evaluate(batches, verbose=0) < 0.1
+        predictions = model.predict(batches, verbose=0)[:, 0]
+        np.testing.assert_allclose(predictions, np.repeat(np.arange(STEPS) * 2.0, 4), atol=0.5)
+        model.fit(batches.endless(), steps_per_epoch=7, epochs=2, shuffle=False, verbose=0)
+        assert batches.total_batches_seen == 4 * STEPS + 14
+
+
+def test_the_workers_of_a_dataset_are_taken_over() -> None:
+    class Many(Pairs):
+        def __init__(self) -> None:
+            super().__init__(workers=3)
+
+    with feed(Many()) as batches:
+        assert (batches.workers, batches.use_multiprocessing) == (3, False)
+    with feed(Many(), workers=1) as batches:
+        assert batches.workers == 1
+
+
+# --- what code draws ------------------------------------------------------------------------------------------------
+
+
+class Drawing(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, k: int) -> Any:
+        return np.array([random.random(), np.random.random()])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+def test_processes_draw_differently_for_each_batch_and_the_same_whoever_makes_it() -> None:
+    streams = []
+    for workers in (1, 3):
+        np.random.seed(5)
+        with feed(Drawing(), workers=workers, use_multiprocessing=True) as batches:
+            streams.append([tuple(next(batches).tolist()) for _ in range(3 * STEPS)])
+    assert streams[0] == streams[1]
+    assert len(set(streams[0])) == 3 * STEPS
+
+
+# --- trouble --------------------------------------------------------------------------------------------------------
+
+
+class Broken(Numbered):
+    """Batch 2 is what it is told to be."""
+
+    def __init__(self, wrong: Any) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def __getitem__(self, k: int) -> Any:
+        if k != 2:
+            return super().__getitem__(k)
+        if isinstance(self.wrong, str):
+            raise LookupError(self.wrong)
+        return self.wrong
+
+
+@pytest.mark.parametrize("feeding", EXECUTORS)
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("nothing there", "batch 2 of epoch 0 could not be made: LookupError: nothing there"),
+        (None, "batch 2 of `Broken` is None, and a batch should be an array"),
+        ((), r"batch 2 of `Broken` is \(\), and a batch"),
+        ((np.zeros(3), np.zeros(3)), r"is \(x, x\), and the first one was \(\{'x': x, 'more': \[x, \(x,\)\]\}, x\)"),
+    ],
+)
+def test_a_batch_that_is_none_says_so_in_its_turn(wrong: Any, words: str, feeding: dict[str, Any]) -> None:
+    with feed(Broken(wrong), **feeding) as batches:
+        assert labels(batches, 2) == [0, 1]
+        for _ in range(2):
+            with pytest.raises(BatchError, match=words) as caught:
+                next(batches)
+            assert (caught.value.epoch, caught.value.step) == (0, 2)
+
+
+@pytest.mark.parametrize("data", [iter([]), (k for k in range(3)), lambda: 1, 7, {"a": 1}, "text"])
+def test_what_has_no_length_or_no_numbers_is_refused(data: Any) -> None:
+    with pytest.raises(TypeError, match=r"should have a length and give batch number i .* Received: "):
+        feed(data)
+
+
+def test_a_flow_is_not_fed_twice() -> None:
+    with feed(Numbered()) as batches, pytest.raises(TypeError, match="A Feed is made ahead already"):
+        feed(batches)
+
+
+SCRIPT = """
+import sys, time
+import keras
+import numpy as np
+from penstock import feed
+
+class Mine(keras.utils.PyDataset):
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+    def __len__(self):
+        return 4
+    def __getitem__(self, k):
+        heavy = {"keras", "jax", "tensorflow", "torch"} & set(sys.modules)
+        return np.full(3, k * self.by), np.array([len(heavy)])
+
+data = Mine(by=10)
+batches = feed(data, workers=2, use_multiprocessing=True)
+print([int(next(batches)[0][0]) for _ in range(5)], next(batches)[1])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+def test_a_class_of_a_script_without_a_main_guard_reaches_processes_that_do_not_import_keras(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "mine.py").write_text(SCRIPT.split("data = ")[0])
+    (tmp_path / "user.py").write_text("from mine import *\ndata = " + SCRIPT.split("data = ")[1])
+    for name in ("script.py", "user.py"):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", name],
+            cwd=tmp_path,
+            env={**os.environ, "KERAS_BACKEND": "jax"},  # TensorFlow writes to stderr by itself
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("[0, 10, 20, 30, 0] [0]\n", "")
