@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from penstock.feeding._cpus import usable_cpus
 from penstock.feeding.executors._processes import ProcessExecutor
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
+from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
 
@@ -60,8 +62,10 @@ class Feeding:
         """A new executor that makes batches this way."""
         if not self.workers:
             return SerialExecutor()
-        if self.use_multiprocessing:
+        if self.use_multiprocessing and os.name == "posix":
             return ProcessExecutor(self.workers, self.timeout_s)
+        if self.use_multiprocessing:
+            notice("penstock: worker processes need Linux or macOS; threads make the batches.")
         return ThreadExecutor(self.workers)
 
 
