@@ -170,11 +170,24 @@ def test_an_interrupt_is_the_main_processs_alone() -> None:
 
 
 def test_what_cannot_travel_is_named_at_once() -> None:
+    numbers = (k for k in range(3))
+    with pytest.raises(TypeError, match=r"cannot be made by other processes: .*generator.*use_multiprocessing=False"):
+        feeder(Maker(lambda step: next(numbers)))
+
+
+def test_locks_travel_as_locks_of_the_workers_own() -> None:
     import threading
 
-    lock = threading.Lock()
-    with pytest.raises(TypeError, match=r"cannot be made by other processes: .*lock.*use_multiprocessing=False"):
-        feeder(Maker(lambda step: lock.locked()))
+    held, again, condition = threading.Lock(), threading.RLock(), threading.Condition()
+
+    def use(step: Step) -> None:
+        with held, again, again, condition:
+            condition.notify_all()
+
+    with held:
+        feed = feeder(Maker(use))
+        assert take(feed, 3) == [expected(0), expected(1), expected(2)]
+    feed.close()
 
 
 def test_memory_that_cannot_be_had_falls_back_to_a_file_and_then_to_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from penstock.keras._old_data import as_batch, as_batch_to_predict
-from penstock.keras._old_names import with_old_names
-from penstock.keras._old_runs import DEFAULT_QUEUE, OldFeeding, reading, training, validating
+from penstock.keras.old._data import as_batch, as_batch_to_predict
+from penstock.keras.old._names import with_old_names
+from penstock.keras.old._runs import DEFAULT_QUEUE, OldFeeding, reading, training, validating
 
 _QUEUE = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
 _FIT = {"samples_per_epoch": "steps_per_epoch", "nb_epoch": "epochs", "nb_val_samples": "validation_steps", **_QUEUE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+import threading
 from dataclasses import dataclass
 from io import BytesIO
 from types import FunctionType
@@ -18,6 +19,7 @@ from penstock.feeding._memory import ALIGNMENT_BYTES, Segment
 from penstock.feeding.executors._stand_in import is_keras_dataset_class, stand_in
 from penstock.feeding.executors._worker import Place
 
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _LARGE_BYTES = 1 << 20  # below, a copy in each worker costs less than a page of shared memory is worth
 
 
@@ -56,7 +58,7 @@ def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
         except Exception as error:
             raise TypeError(
                 f"The batches cannot be made by other processes: {type(error).__name__}: {error}. Keep what cannot be "
-                "pickled (locks, open files, generators, models) out of the object or the function, or use threads: "
+                "pickled (open files, generators, models) out of the object or the function, or use threads: "
                 "`use_multiprocessing=False`."
             ) from error
 
@@ -102,6 +104,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return stand_in, ()
         if isinstance(obj, np.memmap) and (file := _file_of(obj)) is not None:
             return _open_file, file
+        if isinstance(obj, _LOCKS):  # the known advice puts one into a Sequence; each process has its own then
+            return (threading.RLock if isinstance(obj, _LOCKS[1]) else threading.Lock), ()
         if isinstance(obj, FunctionType | type):
             self._choose_how(obj)
         return super().reducer_override(obj)

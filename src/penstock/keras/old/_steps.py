@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock.keras._old_data import Stream
-from penstock.keras._old_names import Samples
+from penstock.keras.old._data import Stream
+from penstock.keras.old._names import Samples
 
 
 def whole_steps(steps: Any, name: str, data: Any) -> int | None:

@@ -14,9 +14,9 @@ from penstock.keras._endless import Endless
 from penstock.keras._feeding import parse_workers
 from penstock.keras._flow import Flow
 from penstock.keras._notice import notice
-from penstock.keras._old_data import AsBatch, Stream, Validation, as_batch, batches_of, recognised
-from penstock.keras._old_steps import executed, whole_steps
-from penstock.keras._repeated import Repeated
+from penstock.keras.old._data import AsBatch, Stream, Validation, as_batch, batches_of, recognised
+from penstock.keras.old._repeated import Repeated
+from penstock.keras.old._steps import executed, whole_steps
 
 DEFAULT_QUEUE = 10
 
