@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from penstock.keras._asker import is_keras_asking
-
-if TYPE_CHECKING:
-    from penstock.keras._stream import Stream
 
 
 class Endless(keras.utils.PyDataset):  # type: ignore[misc]
@@ -18,9 +15,12 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
 
     `fit` takes the stream's next batches. `evaluate` and `predict` read by address, from the start of the epoch that
     the flow is in, and on into those that follow. The feeding settings are the flow's.
+
+    Args:
+        flow: a `Stream`.
     """
 
-    def __init__(self, flow: Stream) -> None:
+    def __init__(self, flow: Any) -> None:
         super().__init__()
         self.flow = flow
 
@@ -57,7 +57,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def workers(self) -> int:
         """See `Flow.workers`."""
-        return 1 if is_keras_asking(sys._getframe(1)) else self.flow.workers
+        return 1 if is_keras_asking(sys._getframe(1)) else int(self.flow.workers)
 
     @workers.setter
     def workers(self, workers: int | str) -> None:
@@ -66,7 +66,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def use_multiprocessing(self) -> bool:
         """See `Flow.use_multiprocessing`."""
-        return False if is_keras_asking(sys._getframe(1)) else self.flow.use_multiprocessing
+        return False if is_keras_asking(sys._getframe(1)) else bool(self.flow.use_multiprocessing)
 
     @use_multiprocessing.setter
     def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
@@ -75,7 +75,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def max_queue_size(self) -> int:
         """See `Flow.max_queue_size`."""
-        return self.flow.max_queue_size
+        return int(self.flow.max_queue_size)
 
     @max_queue_size.setter
     def max_queue_size(self, size: int) -> None:
