@@ -306,8 +306,8 @@ def test_a_batch_that_is_none_says_so_in_its_turn(wrong: Any, words: str, feedin
             assert (caught.value.epoch, caught.value.step) == (0, 2)
 
 
-@pytest.mark.parametrize("data", [iter([]), (k for k in range(3)), lambda: 1, 7, {"a": 1}, "text"])
-def test_what_has_no_length_or_no_numbers_is_refused(data: Any) -> None:
+@pytest.mark.parametrize("data", [lambda x: 1, 7, {"a": 1}, "text", None, dict])
+def test_what_gives_no_batches_is_refused(data: Any) -> None:
     with pytest.raises(TypeError, match=r"should have a length and give batch number i .* Received: "):
         feed(data)
 
@@ -315,6 +315,101 @@ def test_what_has_no_length_or_no_numbers_is_refused(data: Any) -> None:
 def test_a_flow_is_not_fed_twice() -> None:
     with feed(Numbered()) as batches, pytest.raises(TypeError, match="A Feed is made ahead already"):
         feed(batches)
+
+
+# --- generators -----------------------------------------------------------------------------------------------------
+
+ONE_PRODUCER = [
+    pytest.param({"workers": 0}, id="caller"),
+    pytest.param({}, id="thread"),
+    pytest.param({"use_multiprocessing": True}, id="process"),
+]
+
+
+def counting(first: int = 0, end: int = 6) -> Any:
+    for k in range(first, end):
+        yield np.full((2, 1), k, "float32"), {"y": np.full(2, k)}
+
+
+def numbers(batches: Any, count: int) -> list[int]:
+    return [int(next(batches)[1]["y"][0]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("feeding", ONE_PRODUCER)
+def test_a_function_s_generator_begins_again_when_it_ends(feeding: dict[str, Any]) -> None:
+    with feed(counting, **feeding) as batches:
+        assert numbers(batches, 20) == [k % 6 for k in range(20)]
+        assert batches.total_batches_seen == 20
+
+
+@pytest.mark.parametrize("feeding", ONE_PRODUCER[:2])
+def test_a_loop_over_a_generator_ends_with_it(feeding: dict[str, Any]) -> None:
+    with feed(counting(2), **feeding) as batches:
+        assert [int(x[0, 0]) for x, _ in batches] == [2, 3, 4, 5]
+        assert list(batches) == []
+
+
+@pytest.mark.parametrize("feeding", ONE_PRODUCER)
+def test_a_generator_that_fails_has_not_ended(feeding: dict[str, Any]) -> None:
+    def failing() -> Any:
+        yield np.zeros(1)
+        raise LookupError("no more")
+
+    with feed(failing, **feeding) as batches:
+        next(batches)
+        for _ in range(2):
+            with pytest.raises(BatchError, match="LookupError: no more"):
+                next(batches)
+
+
+@pytest.mark.parametrize("feeding", ONE_PRODUCER)
+def test_fit_takes_a_generator_s_batches_in_order_and_goes_on_where_it_stopped(feeding: dict[str, Any]) -> None:
+    def pairs() -> Any:
+        k = 0
+        while True:
+            yield np.full((4, 1), k, "float32"), np.full((4, 1), 2.0 * k, "float32")
+            k += 1
+
+    def trained(data: Any, *rounds: int) -> float:
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, "linear", False, "ones")])
+        model.compile(keras.optimizers.SGD(1e-4), "mse")
+        for steps in rounds:
+            model.fit(data, steps_per_epoch=steps, epochs=2, shuffle=False, verbose=0)
+        return float(model.get_weights()[0][0, 0])
+
+    with feed(pairs, **feeding) as batches:
+        got = trained(batches, 3)
+    assert got == pytest.approx(trained(pairs(), 3), rel=1e-4)
+
+
+def test_a_generator_that_ends_in_training_says_so() -> None:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    three = (batch for batch in [(np.zeros((2, 1)), np.zeros(2))] * 3)
+    with feed(three) as batches, pytest.raises(Exception, match="the generator ended after 3 batches"):
+        model.fit(batches, steps_per_epoch=9, shuffle=False, verbose=0)
+
+
+def test_several_workers_for_a_generator_are_refused_with_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"one worker at a time. Received: workers=2. .* a keras.utils.PyDataset"):
+        feed(counting(), workers=2)
+    with pytest.raises(TypeError, match=r"cannot be sent to a process. Give the function"):
+        feed(counting(), use_multiprocessing=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+def test_a_killed_producer_goes_on_where_it_was(tmp_path: Path) -> None:
+    flag = tmp_path / "happened"
+
+    def deadly() -> Any:
+        for k in range(8):
+            if k == 4 and not flag.exists():
+                flag.touch()
+                os.kill(os.getpid(), 9)
+            yield np.array([k])
+
+    with feed(deadly, use_multiprocessing=True) as batches:
+        assert [int(next(batches)[0]) for _ in range(12)] == [*range(8), *range(4)]
 
 
 SCRIPT = """

@@ -42,16 +42,10 @@ class SequenceBatches:
         began = perf_counter()
         if self.seeds_globals:
             seed_globals(self.seed, step.epoch, number, pipelines_in(self.data))
-        batch = self.data[number]
-        if batch is None or (isinstance(batch, tuple | list) and not batch):
-            raise BatchError(
-                f"batch {number} of `{type(self.data).__name__}` is {batch!r}, and a batch should be an array, or a "
-                "tuple, list or dict of arrays"
-            )
-        structure, leaves = flatten(batch)
+        structure, leaves = flatten(checked(self.data[number], number, type(self.data).__name__))
         rows = write(leaves, list(out)) if out else None
         return FillReport(
-            _samples(leaves),
+            samples_in(leaves),
             {"make": perf_counter() - began},
             objects=leaves if rows is None else None,
             rows=rows,
@@ -59,6 +53,20 @@ class SequenceBatches:
         )
 
 
-def _samples(leaves: list[Any]) -> int:
+def checked(batch: Any, number: int, source: str) -> Any:
+    """A user's batch, if it is one.
+
+    Raises:
+        BatchError: it is None, or empty.
+    """
+    if batch is None or (isinstance(batch, tuple | list | dict) and not batch):
+        raise BatchError(
+            f"batch {number} of `{source}` is {batch!r}, and a batch should be an array, or a tuple, list or dict of "
+            "arrays"
+        )
+    return batch
+
+
+def samples_in(leaves: list[Any]) -> int:
     """The rows of the first leaf that has any."""
     return next((len(leaf) for leaf in leaves if getattr(leaf, "shape", ())), 1)

@@ -29,7 +29,7 @@ from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
 from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step
-from penstock.feeding._plan import Plan
+from penstock.feeding._plan import Steps
 from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
 from penstock.feeding.executors._make import make
@@ -85,7 +85,7 @@ class Feeder:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Steps,
         maker: BatchMaker,
         executor: Executor,
         *,

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import final
+from typing import Protocol, final
 
 import numpy as np
 
 from penstock._types import Indices, Step
+
+
+class Steps(Protocol):
+    """A stream of batches, addressed by position."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def step(self, position: int, *, shuffled: bool = False) -> Step:
+        """The batch at a position of the stream, from 0."""
+        ...
 
 
 @final
@@ -62,3 +75,15 @@ class Plan:
             start += self._resumed_at[1]
         indices = np.ascontiguousarray(self._order(epoch)[start:stop])
         return Step(epoch, number, self.steps_per_epoch, indices)
+
+
+@final
+class EndlessPlan:
+    """Batches that are counted up, without epochs: one sample a batch, each its own number."""
+
+    steps_per_epoch = 1 << 62  # an epoch that nobody sees the end of
+
+    def step(self, position: int, *, shuffled: bool = False) -> Step:
+        """The batch at a position, from 0."""
+        del shuffled
+        return Step(0, position, self.steps_per_epoch, np.array([position], np.int64))

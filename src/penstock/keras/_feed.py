@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from penstock._errors import BatchError
 from penstock._types import Indices
+from penstock.batches._generator import GeneratorBatches
 from penstock.batches._sequence import SequenceBatches
 from penstock.batches._structure import Structure, unflatten
 from penstock.feeding._feeder import Batch
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
+from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._settings import choose_seed
 from penstock.keras._stream import Stream
 
@@ -100,13 +103,14 @@ def feed(
     max_queue_size: int = 10,
     max_queue_bytes: int | str | None = None,
     timeout: float | None = DEFAULT_TIMEOUT_S,
-) -> Feed:
+) -> Feed | GeneratorFeed:
     """Have batches made ahead, in order, by several workers.
 
     Args:
         data: a `keras.utils.PyDataset`, a Keras 2 `Sequence`, a list, or anything else that has `len` and gives batch
-            number i for `data[i]`: an array, or a tuple, list or dict of arrays, nested or not.
-        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread.
+            number i for `data[i]`; a generator; or a function without arguments that makes one, and is called again
+            whenever that has ended. A batch is an array, or a tuple, list or dict of arrays, nested or not.
+        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread. A generator has one worker.
         use_multiprocessing: True for processes: for batches that take long in Python itself. What the object draws from
             `random` and NumPy's global generator is then seeded for each batch.
         max_queue_size: batches ready ahead.
@@ -117,7 +121,8 @@ def feed(
         A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
 
     Raises:
-        TypeError: no length, or no batches by number.
+        TypeError: none of these.
+        ValueError: several workers for a generator, or a value out of range.
 
     Example:
         >>> import numpy as np
@@ -126,17 +131,51 @@ def feed(
         ...     next(batches), next(batches)
         (array([0, 1, 2]), array([3, 4, 5]))
     """
-    if not hasattr(data, "__len__") or not hasattr(data, "__getitem__") or isinstance(data, dict | str | bytes):
-        raise TypeError(
-            "`data` should have a length and give batch number i for `data[i]`, as a keras.utils.PyDataset does. "
-            f"Received: {type(data).__name__}"
-        )
-    if isinstance(data, Stream):
+    if isinstance(data, Stream | GeneratorFeed):
         raise TypeError(f"A {type(data).__name__} is made ahead already; set its `workers` and `max_queue_size`.")
     if isinstance(data, keras.utils.PyDataset) and workers == "auto" and data.workers > 1:
         workers = data.workers
         use_multiprocessing = data.use_multiprocessing if use_multiprocessing is None else use_multiprocessing
-    return Feed(data, Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout))
+    settings = max_queue_size, max_queue_bytes, use_multiprocessing, timeout
+    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes | type):
+        return Feed(data, Feeding.parse(workers, *settings))
+    if hasattr(data, "__next__") or _takes_nothing(data):
+        feeding = Feeding.parse(1 if workers == "auto" else workers, *settings)
+        return GeneratorFeed(_generator_batches(data, feeding), feeding)
+    raise TypeError(
+        "`data` should have a length and give batch number i for `data[i]`, as a keras.utils.PyDataset does, or be a "
+        f"generator of batches, or a function without arguments that makes one. Received: {type(data).__name__}"
+    )
+
+
+def _generator_batches(data: Any, feeding: Feeding) -> GeneratorBatches:
+    is_generator = hasattr(data, "__next__")
+    if feeding.workers > 1:
+        what = "A generator" if is_generator else "What a function generates"
+        raise ValueError(
+            f"{what} can be asked by one worker at a time. Received: workers={feeding.workers}. Several can share what "
+            "has a length and gives batch number i for `data[i]`: write it as a keras.utils.PyDataset."
+        )
+    if is_generator and feeding.use_multiprocessing:
+        raise TypeError(
+            "A generator cannot be sent to a process. Give the function that makes it: `feed(function)` instead of "
+            "`feed(function())`."
+        )
+    seed = choose_seed(None, "corrected")
+    if is_generator:
+        return GeneratorBatches(lambda: data, again=False, seed=seed)
+    return GeneratorBatches(data, again=True, seed=seed)
+
+
+def _takes_nothing(data: Any) -> bool:
+    """Whether this is a function that can be called without arguments."""
+    if not callable(data) or isinstance(data, type):
+        return False
+    try:
+        inspect.signature(data).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _is_defined(data: Any, hook: str) -> bool:

@@ -75,7 +75,7 @@ class Flow(Stream):
     def index_array(self) -> Indices | None:
         """The current epoch's samples in order, a copy; None before the first batch."""
         feeder = self._feeder
-        return None if feeder is None else feeder.plan.order(max(0, self._position - 1) // self._steps).copy()
+        return None if feeder is None else self._plan.order(max(0, self._position - 1) // self._steps).copy()
 
     @property
     def index_generator(self) -> Iterator[Indices]:

@@ -354,14 +354,15 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                 self._check_samples()
                 self._maker = self._make_batches()
                 length, seed = len(self), self.seed
+                self._plan = Plan(
+                    self.n,
+                    self._batch_size,
+                    self._order(self._maker),
+                    lambda epoch: permutation(length, seed, epoch, stream=1),
+                    self._resumed_at,
+                )
                 self._feeder = Feeder(
-                    Plan(
-                        self.n,
-                        self._batch_size,
-                        self._order(self._maker),
-                        lambda epoch: permutation(length, seed, epoch, stream=1),
-                        self._resumed_at,
-                    ),
+                    self._plan,
                     self._maker,
                     self._feeding.executor(),
                     max_queue_size=self._feeding.max_queue_size,
