@@ -14,7 +14,7 @@ class Load:
     """Cores in use, on average over some time, of those that this process may use.
 
     Attributes:
-        own_cores: by this process, all threads.
+        own_cores: by this process, all threads, and by processes of its own that have ended meanwhile.
         others_cores: by everyone else, what the host of a virtual machine took away among them.
     """
 
@@ -26,14 +26,20 @@ class LoadMeter:
     """Looks at the processor's clocks when made, and again when asked; they tick every 10 ms."""
 
     def __init__(self) -> None:
-        self._wall_s, self._own_s, self._busy_s = time.perf_counter(), time.process_time(), _busy_s()
+        self._wall_s, self._own_s, self._busy_s = time.perf_counter(), _own_s(), _busy_s()
 
     def load(self) -> Load:
         """The load since this was made."""
         wall_s = time.perf_counter() - self._wall_s
-        own_s = time.process_time() - self._own_s
+        own_s = _own_s() - self._own_s
         others_s = _busy_s() - self._busy_s - own_s
         return Load(round(own_s / wall_s, 3), round(max(0.0, others_s / wall_s), 3))
+
+
+def _own_s() -> float:
+    """Seconds of this process, and of those that it started, and that those started, once they were waited for."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def _busy_s() -> float:

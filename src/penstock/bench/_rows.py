@@ -13,10 +13,9 @@ from penstock.bench._measure import Pace, Side
 from penstock.bench._photographs import Contents
 from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim
 from penstock.bench._scale import Scale
-from penstock.bench._workloads import QUEUE_BATCHES, InFiles, InMemory
+from penstock.bench._workloads import QUEUE_BATCHES, WORKERS, InFiles, InMemory
 
 KERAS = "Keras"
-WORKERS = 2
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
-"""What is fed: data and settings from which both sides are made."""
+"""What is fed: data and settings from which all sides are made.
+
+Keras and our flows are imported where they are used: a peer's process reads the same data and loads neither.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras.src.legacy.preprocessing.image import ImageDataGenerator as KerasGenerator
 
-from penstock import Flow, ImageDataGenerator
 from penstock._types import Array
 
+if TYPE_CHECKING:
+    from penstock import Flow
+
+WORKERS = 2
 QUEUE_BATCHES = 10  # `max_queue_size`, Keras's default and ours
 
 
@@ -79,8 +84,9 @@ class InMemory:
 
     def keras_flow(self) -> Any:
         """Keras's iterator; it makes a float32 copy of uint8 images first, outside what is measured."""
+        generator_class = _keras_generator()
         function = to_unit_range if self.dtype == "uint8" else None
-        generator = KerasGenerator(**self.ranges.keywords(), preprocessing_function=function)
+        generator = generator_class(**self.ranges.keywords(), preprocessing_function=function)
         return generator.flow(self.x, self.y, batch_size=self.batch_size)
 
     def penstock_flow(self, workers: int, *, python_function: bool = False) -> Flow:
@@ -90,6 +96,8 @@ class InMemory:
             workers: threads.
             python_function: scale by Keras's Python function instead of by `rescale` and `featurewise_center`.
         """
+        from penstock import ImageDataGenerator
+
         if self.dtype != "uint8":
             generator = ImageDataGenerator(**self.ranges.keywords())
         elif python_function:
@@ -115,14 +123,22 @@ class InFiles:
     batch_size: int = 64
     ranges: Ranges = field(default=LARGE)
 
+    def listed(self) -> tuple[list[str], Array]:
+        """Paths in order, and the number of each one's class folder: what a peer's pipeline starts from."""
+        paths = sorted(path for path in self.folder.glob("*/*") if path.suffix.lower() in (".jpg", ".jpeg"))
+        classes = sorted({path.parent.name for path in paths})
+        return [str(path) for path in paths], np.array([classes.index(path.parent.name) for path in paths])
+
     def keras_flow(self) -> Any:
         """Keras's iterator."""
-        return KerasGenerator(**self.ranges.keywords()).flow_from_directory(
+        return _keras_generator()(**self.ranges.keywords()).flow_from_directory(
             str(self.folder), target_size=(self.target_px, self.target_px), batch_size=self.batch_size
         )
 
     def penstock_flow(self, workers: int) -> Flow:
         """The same from penstock."""
+        from penstock import ImageDataGenerator
+
         return ImageDataGenerator(**self.ranges.keywords()).flow_from_directory(
             str(self.folder),
             target_size=(self.target_px, self.target_px),
@@ -130,3 +146,9 @@ class InFiles:
             workers=workers,
             max_queue_size=QUEUE_BATCHES,
         )
+
+
+def _keras_generator() -> Any:
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    return ImageDataGenerator
