@@ -24,9 +24,10 @@ from penstock.bench._measure import Pace, Reading, Side, Summary, drain, run_rou
 from penstock.bench._photographs import ensure_photographs
 from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord, SideRecord
 from penstock.bench._rows import ROWS
-from penstock.bench._table import BEGIN, END, put_between_markers, table
+from penstock.bench._table import PLACE, markers, put_between_markers, table
 from penstock.bench._workloads import InFiles, InMemory, Ranges
 
+BEGIN, END = markers(PLACE)
 MACHINE = Machine(
     "2026-01-02T03:04:05+00:00", "a CPU", 2, 8, 8 << 30, "Linux x86_64", "3.11", {"numpy": "2"}, "1", "abc"
 )

@@ -13,8 +13,8 @@ from penstock.bench._machine import Machine
 from penstock.bench._measure import Reading, Summary
 
 VERSION = 1
-SPEED_UP, SHARE, EXTRA = "speed-up", "share", "extra"
-KINDS = (SPEED_UP, SHARE, EXTRA)
+SPEED_UP, PEER, SHARE, EXTRA = "speed-up", "peer", "share", "extra"
+KINDS = (SPEED_UP, PEER, SHARE, EXTRA)
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Claim:
 
     Attributes:
         title: what is compared, in words.
-        side, against: names of the sides.
-        kind: "speed-up" over Keras and "share" of another feed of ours are ratios of medians, the more the better;
-            "extra" is a difference of medians, the less the better.
+        side, against: names of the sides; where there are several to compare with, the best of them counts.
+        kind: "speed-up" over Keras, the same over another library's "peer", and "share" of another feed of ours are
+            ratios of medians, the more the better; "extra" is a difference of medians, the less the better.
         target: what it should reach; None where it is only reported.
     """
 
     title: str
     side: str
-    against: str
+    against: str | tuple[str, ...]
     kind: str
     target: float | None = None
 
@@ -107,9 +107,15 @@ class RowRecord:
                 return side
         raise ValueError(f"row {self.name!r} should have a side {name!r}. Found: {[side.name for side in self.sides]}")
 
+    def against(self, claim: Claim) -> SideRecord:
+        """What a claim of this row compares with: of several sides, the one with the best median."""
+        names = (claim.against,) if isinstance(claim.against, str) else claim.against
+        best = min if claim.kind == EXTRA else max
+        return best((self.side(name) for name in names), key=lambda side: side.summary.median)
+
     def verdict(self, claim: Claim) -> Verdict:
         """What became of a claim of this row."""
-        side, against = self.side(claim.side), self.side(claim.against)
+        side, against = self.side(claim.side), self.against(claim)
         value = claim.value(side.summary.median, against.summary.median)
         by_round = [
             claim.value(mine.value, other.value) for mine, other in zip(side.readings, against.readings, strict=True)
@@ -185,5 +191,11 @@ def _row(row: Mapping[str, Any]) -> RowRecord:
         )
         for side in row["sides"]
     )
-    claims = tuple(Claim(**{name: claim[name] for name in Claim.__dataclass_fields__}) for claim in row["claims"])
+    claims = tuple(_claim(claim) for claim in row["claims"])
     return RowRecord(row["name"], row["title"], row["note"], row["settings"], sides, claims)
+
+
+def _claim(claim: Mapping[str, Any]) -> Claim:
+    fields = {name: claim[name] for name in Claim.__dataclass_fields__}
+    against = fields["against"]
+    return Claim(**{**fields, "against": against if isinstance(against, str) else tuple(against)})

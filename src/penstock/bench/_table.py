@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from penstock.bench._errors import BenchError
 from penstock.bench._measure import DISTURBED_CORES
-from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord
+from penstock.bench._record import EXTRA, PEER, SHARE, SPEED_UP, Claim, Record, RowRecord
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+PLACE = "bench"  # the name in the markers that a file has for the main table
 _HEADERS = {
     SPEED_UP: ("", "Keras, images/s", "penstock, images/s", "ratio of medians", "target"),
+    PEER: ("", "peer, images/s", "penstock, images/s", "ratio of medians", "target"),
     SHARE: ("penstock against itself", "images/s", "then, images/s", "ratio of medians", "target"),
     EXTRA: ("under `model.fit`", "constant batch, ms", "fed, ms", "difference of medians, ms", "target"),
 }
+_RATIOS = (SPEED_UP, PEER)
 _MARK = " ⚠"
 
 
@@ -27,23 +29,29 @@ def table(record: Record) -> str:
     return "\n\n".join([*blocks, *_remarks(record)]) + "\n"
 
 
-def put_between_markers(text: str, block: str) -> str:
-    """Replace what stands between the two markers.
+def markers(place: str) -> tuple[str, str]:
+    """The two comments between which a table stands."""
+    return f"<!-- {place}:begin -->", f"<!-- {place}:end -->"
+
+
+def put_between_markers(text: str, block: str, place: str = PLACE) -> str:
+    """Replace what stands between the two markers of a place.
 
     Raises:
         BenchError: they are not there, once each and in order.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise BenchError(f"there should be one {BEGIN} and, after it, one {END}. Found: not so")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{block.strip()}\n{END}{after}"
+    begin, end = markers(place)
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise BenchError(f"there should be one {begin} and, after it, one {end}. Found: not so")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{block.strip()}\n{end}{after}"
 
 
 def _line(row: RowRecord, claim: Claim) -> str:
     verdict = row.verdict(claim)
     title = f"{row.title}: {claim.title}" if claim.title else row.title
-    side, against = row.side(claim.side).summary, row.side(claim.against).summary
+    side, against = row.side(claim.side).summary, row.against(claim).summary
     medians = (f"{_number(one.median)}{_MARK if one.unstable else ''}" for one in (against, side))
     mark = "" if verdict.is_met is None else " ✓" if verdict.is_met else " ✗"
     return _cells((title, *medians, _value(claim, verdict.value), _target(claim) + mark))
@@ -54,7 +62,7 @@ def _cells(cells: tuple[str, ...]) -> str:
 
 
 def _value(claim: Claim, value: float) -> str:
-    if claim.kind == SPEED_UP:
+    if claim.kind in _RATIOS:
         return f"{value:.1f}x"
     return f"{value:.2f}" if claim.kind == SHARE else f"{value:+.1f}"
 
@@ -62,7 +70,7 @@ def _value(claim: Claim, value: float) -> str:
 def _target(claim: Claim) -> str:
     if claim.target is None:
         return "-"
-    return f"{'≤' if claim.kind == EXTRA else '≥'} {claim.target:g}{'x' if claim.kind == SPEED_UP else ''}"
+    return f"{'≤' if claim.kind == EXTRA else '≥'} {claim.target:g}{'x' if claim.kind in _RATIOS else ''}"
 
 
 def _number(value: float) -> str:
@@ -83,6 +91,7 @@ def _remarks(record: Record) -> Iterator[str]:
         f"{machine.cores_usable} cores of {machine.cpu}, {machine.memory_bytes / 2**30:.0f} GiB, {machine.system}, "
         f"{machine.date[:10]}. penstock {machine.penstock}{commit}, Python {machine.python}, {versions}."
     )
+    yield from dict.fromkeys(_packages_of_peers(row) for row in record.rows if "peers" in row.settings)
     if settings.get("quick"):
         yield "A quick run on tiny data: it shows that the benchmark works, and no speed."
     readings = [reading for row in record.rows for side in row.sides for reading in side.readings]
@@ -92,3 +101,11 @@ def _remarks(record: Record) -> Iterator[str]:
         yield f"Other processes took up to {max(disturbed):.1f} cores during {share}: not to be trusted."
     if any(side.summary.unstable for row in record.rows for side in row.sides):
         yield f"{_MARK.strip()} unstable: quartiles more than 15 % of the median apart, or fewer than three rounds."
+
+
+def _packages_of_peers(row: RowRecord) -> str:
+    peers = (
+        f"{name} with " + ", ".join(f"{package} {version}" for package, version in peer["packages"].items())
+        for name, peer in row.settings["peers"].items()
+    )
+    return f"Each in a process of its own: {'; '.join(peers)}."
