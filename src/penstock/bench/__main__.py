@@ -14,9 +14,10 @@ from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine, keep_to_cores
 from penstock.bench._measure import run_rounds
 from penstock.bench._record import Record, RowRecord, SideRecord
-from penstock.bench._table import put_between_markers, table
+from penstock.bench._table import PLACE, put_between_markers, table
 
 ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
+PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for
 _COMMANDS = ("run", "table", "readme")
 
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(table(Record.load(options.record)))
         else:
             block = table(Record.load(options.record))
-            text = put_between_markers(options.file.read_text("utf-8"), block)
+            text = put_between_markers(options.file.read_text("utf-8"), block, options.markers)
             options.file.write_text(text, "utf-8")
     except (OSError, BenchError) as error:
         sys.stderr.write(f"penstock.bench: {error}\n")
@@ -51,10 +52,11 @@ def _run(options: argparse.Namespace) -> None:
     keep_to_cores(options.cores)
     import keras
 
+    from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._photographs import ensure_photographs
-    from penstock.bench._rows import READS_FILES, ROWS, WORKERS
+    from penstock.bench._rows import READS_FILES, ROWS
     from penstock.bench._scale import Scale
-    from penstock.bench._workloads import QUEUE_BATCHES
+    from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
 
     keras.utils.disable_interactive_logging()  # both sides would say how many files they found, for every reading
     if options.out:
@@ -66,13 +68,13 @@ def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = options.data or Path(temporary, "photographs")
         scale = Scale.quick(folder) if options.quick else Scale.full(folder)
-        if READS_FILES.intersection(options.rows):
+        if {*READS_FILES, "peers-files"}.intersection(options.rows):
             ensure_photographs(folder, scale.photographs)
-        for name in ROW_NAMES:
+        for name in (*ROW_NAMES, *PEER_ROW_NAMES):
             if name not in options.rows:
                 continue
             _tell(f"{name}:")
-            row = ROWS[name](scale)
+            row = {**ROWS, **PEER_ROWS}[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -93,11 +95,13 @@ def _run(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m penstock.bench",
-        description="Measure penstock and Keras's own ImageDataGenerator, in turns, on this machine.",
+        description="Measure penstock and Keras's own ImageDataGenerator, or other libraries, in turns.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure (the default)")
-    run.add_argument("--rows", nargs="+", choices=ROW_NAMES, default=ROW_NAMES, help="what to measure")
+    run.add_argument(
+        "--rows", nargs="+", choices=(*ROW_NAMES, *PEER_ROW_NAMES), default=ROW_NAMES, help="what (all but peers)"
+    )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")
     run.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
@@ -106,9 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
     show = commands.add_parser("table", help="print a record as Markdown")
     show.add_argument("record", type=Path)
-    readme = commands.add_parser("readme", help="put a record's table between the bench markers of a file")
+    readme = commands.add_parser("readme", help="put a record's table between two markers of a file")
     readme.add_argument("record", type=Path)
     readme.add_argument("file", type=Path)
+    readme.add_argument("--markers", default=PLACE, metavar="NAME", help=f"their name in the file ({PLACE})")
     return parser
 
 
