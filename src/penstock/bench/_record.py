@@ -191,11 +191,10 @@ def _row(row: Mapping[str, Any]) -> RowRecord:
         )
         for side in row["sides"]
     )
-    claims = tuple(_claim(claim) for claim in row["claims"])
+    claims = tuple(map(_claim, row["claims"]))
     return RowRecord(row["name"], row["title"], row["note"], row["settings"], sides, claims)
 
 
 def _claim(claim: Mapping[str, Any]) -> Claim:
-    fields = {name: claim[name] for name in Claim.__dataclass_fields__}
-    against = fields["against"]
-    return Claim(**{**fields, "against": against if isinstance(against, str) else tuple(against)})
+    many = {"against": tuple(claim["against"])} if isinstance(claim["against"], list) else {}
+    return Claim(**{name: claim[name] for name in Claim.__dataclass_fields__} | many)
