@@ -30,6 +30,7 @@ format: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m penstock.bench --out benchmarks/records/foundation.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/foundation.json README.md
+	$(BIN)/python -m penstock.bench readme benchmarks/records/foundation.json README.md --markers headline --kinds speed-up
 	$(BIN)/python -m penstock.bench --rows peers-memory peers-files --rounds 3 --out benchmarks/records/peers.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/peers.json README.md --markers peers
 

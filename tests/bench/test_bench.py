@@ -311,6 +311,17 @@ def test_table_and_readme_commands(tmp_path: Path, capsys: pytest.CaptureFixture
         assert readme.read_text() == f"before\n{BEGIN}\n{shown.strip()}\n{END}\nafter\n"
 
 
+def test_a_part_of_the_table_goes_between_markers_of_its_own(tmp_path: Path) -> None:
+    record, readme = tmp_path / "record.json", tmp_path / "README.md"
+    made_record().save(record)
+    readme.write_text("<!-- headline:begin -->\n<!-- headline:end -->\n")
+    assert main(["readme", str(record), str(readme), "--markers", "headline", "--kinds", "speed-up"]) == 0
+    text = readme.read_text()
+    assert text.startswith("<!-- headline:begin -->\n|  | Keras, images/s | penstock, images/s |")
+    assert "Medians of" not in text
+    assert "under `model.fit`" not in text
+
+
 def test_commands_say_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err

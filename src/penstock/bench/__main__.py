@@ -13,7 +13,7 @@ from time import perf_counter
 from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine, keep_to_cores
 from penstock.bench._measure import run_rounds
-from penstock.bench._record import Record, RowRecord, SideRecord
+from penstock.bench._record import KINDS, Record, RowRecord, SideRecord
 from penstock.bench._table import PLACE, put_between_markers, table
 
 ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "table":
             sys.stdout.write(table(Record.load(options.record)))
         else:
-            block = table(Record.load(options.record))
+            block = table(Record.load(options.record), options.kinds)
             text = put_between_markers(options.file.read_text("utf-8"), block, options.markers)
             options.file.write_text(text, "utf-8")
     except (OSError, BenchError) as error:
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     readme = commands.add_parser("readme", help="put a record's table between two markers of a file")
     readme.add_argument("record", type=Path)
     readme.add_argument("file", type=Path)
+    readme.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of claims to show (all)")
     readme.add_argument("--markers", default=PLACE, metavar="NAME", help=f"their name in the file ({PLACE})")
     return parser
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from penstock.bench._errors import BenchError
 from penstock.bench._measure import DISTURBED_CORES
-from penstock.bench._record import EXTRA, PEER, SHARE, SPEED_UP, Claim, Record, RowRecord
+from penstock.bench._record import EXTRA, KINDS, PEER, SHARE, SPEED_UP, Claim, Record, RowRecord
 
 PLACE = "bench"  # the name in the markers that a file has for the main table
 _HEADERS = {
@@ -19,14 +19,15 @@ _RATIOS = (SPEED_UP, PEER)
 _MARK = " ⚠"
 
 
-def table(record: Record) -> str:
-    """One table for each kind of claim, then machine and versions."""
+def table(record: Record, kinds: Collection[str] = KINDS) -> str:
+    """One table for each kind of claim; then machine and versions, if all are shown."""
     blocks = []
     for kind, header in _HEADERS.items():
         lines = [_line(row, claim) for row in record.rows for claim in row.claims if claim.kind == kind]
-        if lines:
+        if lines and kind in kinds:
             blocks.append("\n".join([_cells(header), "|---|--:|--:|--:|--:|", *lines]))
-    return "\n\n".join([*blocks, *_remarks(record)]) + "\n"
+    remarks = _remarks(record) if len(kinds) == len(KINDS) else ()
+    return "\n\n".join([*blocks, *remarks]) + "\n"
 
 
 def markers(place: str) -> tuple[str, str]:
