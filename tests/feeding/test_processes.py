@@ -120,9 +120,69 @@ def test_deaths_of_the_same_batch_end_in_an_error_that_says_how(tmp_path: Path) 
     with pytest.raises(WorkerError, match=r"3 worker processes in a row died .* batch 2 of epoch 0") as caught:
         feed.get(2)
     assert "(samples 8, 9, 10, 11)" in str(caught.value)
-    assert "ended by signal SIGKILL, having used up to " in str(caught.value)
+    assert "ended by signal SIGKILL" in str(caught.value)
     assert take(feed, 1, 3) == [expected(3)], "other batches can be had"
     feed.close()
+
+
+def test_a_death_after_a_while_says_how_much_memory_there_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_companion, "_LOOK_S", 0.05)
+    monkeypatch.setattr(_companion, "_TRIES", 1)
+
+    def die_later(step: Step) -> None:
+        import threading
+
+        threading.Timer(0.5, die).start()
+        hang()
+
+    feed = feeder(Maker(die_later), workers=1)
+    with pytest.raises(WorkerError, match=r"SIGKILL, (last seen with|having used up to) [1-9]\d+ MB"):
+        feed.get(0)
+    feed.close()
+
+
+def test_slots_of_outgrown_sizes_are_given_back() -> None:
+    from penstock import feed
+
+    class Growing:
+        def __len__(self) -> int:
+            return 60
+
+        def __getitem__(self, k: int) -> Any:
+            return np.full((1000 + 100 * k, 8), k, "float32")
+
+    with feed(Growing(), workers=2, use_multiprocessing=True) as batches:
+        for k in range(60):
+            batch = next(batches)
+            assert (batch.shape, batch[0, 0], batch[-1, -1]) == ((1000 + 100 * k, 8), k, k)
+        del batch
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) < 120
+
+
+def test_batches_that_are_kept_stay_as_they_were_although_others_are_dropped() -> None:
+    """Slots, and memory beyond them, first for a short batch: none is taken for another."""
+    feed = feeder(Maker(), depth=2)
+    kept = {}
+    for position in range(60):
+        batch = feed.get(position)
+        if position % 3:
+            kept[position] = batch
+    for position, batch in kept.items():
+        assert batch.arrays[1].tolist() == expected(position)
+    feed.close()
+
+
+def test_forgotten_at_once_it_leaves_no_worker_waiting() -> None:
+    for taken in range(4):
+        feed = feeder(Maker(), workers=3)
+        take(feed, taken)
+        del feed
+        gc.collect()
+    deadline = time.monotonic() + 30
+    while workers():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_worker_that_stalls_is_ended_by_an_error_that_names_the_batch(tmp_path: Path) -> None:
@@ -148,6 +208,41 @@ def test_errors_come_in_order_with_the_workers_traceback() -> None:
         assert "In worker process" in caught.value.__notes__[0]
         assert "in fail" in caught.value.traceback_text
     assert take(feed, 1, 2) == [expected(2)]
+    feed.close()
+
+
+def test_errors_of_a_users_own_kind_are_named() -> None:
+    class Mine(BatchError):
+        def __init__(self, step: Step) -> None:
+            super().__init__("mine")
+            self.lock = (k for k in range(3))  # which cannot be pickled
+
+    def fail(step: Step) -> None:
+        raise Mine(step)
+
+    feed = feeder(Maker(fail))
+    with pytest.raises(BatchError, match="Mine: mine"):
+        feed.get(0)
+    feed.close()
+
+
+def test_paths_that_are_no_text_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere")])
+    feed = feeder(Maker())
+    assert take(feed, 1) == [expected(0)]
+    feed.close()
+
+
+def test_arrays_that_are_more_than_memory_travel_whole() -> None:
+    masked = np.ma.masked_greater(np.arange(200_000), 10)
+    records = np.zeros(100_000, [("a", "i8"), ("b", "f4")])
+
+    def look(step: Step) -> None:
+        assert masked[11] is np.ma.masked
+        assert records["a"].shape == (100_000,)
+
+    feed = feeder(Maker(look))
+    assert take(feed, 1) == [expected(0)]
     feed.close()
 
 

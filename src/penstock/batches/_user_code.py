@@ -19,24 +19,34 @@ def seed_globals(seed: int, epoch: int, number: int, pipelines: tuple[Any, ...] 
 
     Args:
         number: of the sample or the batch.
-        pipelines: augmentation pipelines with generators of their own, as `pipelines_in` finds them.
+        pipelines: generators of the code's own, as `pipelines_in` finds them.
     """
     word = int(philox(seed, Domain.user_seeds, epoch, number).random_raw())
     random.seed(word)
     np.random.seed([word & 0xFFFFFFFF, word >> 32])
     for pipeline in pipelines:
-        pipeline.set_random_seed(word & 0x7FFFFFFF)
+        if isinstance(pipeline, random.Random):
+            pipeline.seed(word)
+        elif isinstance(pipeline, np.random.RandomState):
+            pipeline.seed([word & 0xFFFFFFFF, word >> 32])
+        elif isinstance(pipeline, np.random.Generator):
+            pipeline.bit_generator.state = type(pipeline.bit_generator)(word).state
+        else:
+            pipeline.set_random_seed(word & 0x7FFFFFFF)
 
 
 def pipelines_in(function: Any) -> tuple[Any, ...]:
-    """Albumentations pipelines, or whatever else has a `set_random_seed`, that a function refers to.
+    """Random generators, and Albumentations pipelines or whatever has a `set_random_seed`, that a function refers to.
 
     Found in what it closes over, the globals that its code names, the arguments of a `partial`, and the attributes of
     an object that is called or that a method belongs to.
     """
     found: list[Any] = []
     for value in _references(function):
-        if callable(getattr(value, "set_random_seed", None)) and not any(value is one for one in found):
+        is_generator = isinstance(value, random.Random | np.random.RandomState | np.random.Generator)
+        if (is_generator or callable(getattr(value, "set_random_seed", None))) and not any(
+            value is one for one in found
+        ):
             found.append(value)
     return tuple(found)
 

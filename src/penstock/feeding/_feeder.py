@@ -263,9 +263,13 @@ class Feeder:
         spec = None if report.objects is None else BatchSpec.of(report.objects)
         if spec is None or spec.nbytes <= self._batch_bytes:
             return
+        grows = bool(self._spec.arrays)
         self._batch_bytes = spec.nbytes
         if self._executor.is_elsewhere:
-            self._spec = spec
+            # Batches that grow bit by bit should not have slots made anew each time.
+            rows = max((array.shape[0] for array in spec.arrays), default=1)
+            same = all(array.shape[0] == rows for array in spec.arrays)
+            self._spec = spec.with_rows(rows + rows // 2) if grows and same else spec
         self._begin()
 
     def _refill(self, position: int, end: int | None, shuffled: bool, *, must: bool) -> None:

@@ -254,3 +254,9 @@ def _resized_image(image: Image.Image, loading: Loading) -> Any:
         INTERPOLATIONS[loading.interpolation],
         box=(left, top, right, bottom),
     )
+
+
+def can_be_written(image_format: str) -> bool:
+    """Whether Pillow writes files with this extension."""
+    extensions = Image.registered_extensions()
+    return extensions.get(f".{image_format}".lower()) in Image.SAVE

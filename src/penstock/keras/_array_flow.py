@@ -51,7 +51,7 @@ class NumpyArrayIterator(Flow):
     ) -> None:
         feeding = Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout)
         check_batch_size(batch_size)
-        check_save_to_dir(save_to_dir)
+        check_save_to_dir(save_to_dir, save_format)
         seed = choose_seed(seed, image_data_generator.semantics)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         self.dtype = keras.config.floatx() if dtype is None else dtype

@@ -10,6 +10,7 @@ from typing import Any
 _ADAPTER = "py_dataset_adapter.py"
 _TRAINER = "trainer.py"
 _GENERATORS = ("_finite_generator", "_infinite_generator")
+_WRAPPERS = 8  # frames of a user's datasets around each other; each look costs 0.1 us
 _LOOKS = ("get_tf_dataset", "<listcomp>")
 
 
@@ -35,6 +36,26 @@ class Asker(Enum):
 def is_keras_asking(frame: FrameType | None) -> bool:
     """Whether Keras's own data adapter is the caller."""
     return frame is not None and frame.f_code.co_filename.endswith(_ADAPTER)
+
+
+def caller_of(dataset: Any, frame: FrameType | None) -> FrameType | None:
+    """Who calls `dataset[i]`, past the `__getitem__` of subclasses that call their base class's."""
+    while frame is not None and frame.f_code.co_name == "__getitem__" and frame.f_code.co_argcount:
+        if frame.f_locals.get(frame.f_code.co_varnames[0]) is not dataset:
+            break
+        frame = frame.f_back
+    return frame
+
+
+def adapter_around(frame: FrameType | None) -> FrameType | None:
+    """The generator of Keras's adapter in which a user's dataset reads another one; None for none."""
+    for _ in range(_WRAPPERS):
+        if frame is None:
+            return None
+        if is_keras_asking(frame):
+            return frame if frame.f_code.co_name in _GENERATORS else None
+        frame = frame.f_back
+    return None
 
 
 def is_pass(frame: FrameType) -> bool:

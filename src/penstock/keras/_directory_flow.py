@@ -8,7 +8,7 @@ from typing import Any
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
-from penstock.keras._settings import Generator
+from penstock.keras._settings import AsTheyAre, Generator
 from penstock.sources._files import list_class_folders
 
 
@@ -27,7 +27,7 @@ class DirectoryIterator(FileFlow):
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        image_data_generator: Generator,
+        image_data_generator: Generator | None,
         target_size: tuple[int, int] = (256, 256),
         color_mode: str = "rgb",
         classes: list[str] | None = None,
@@ -51,12 +51,13 @@ class DirectoryIterator(FileFlow):
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
     ) -> None:
-        hidden = image_data_generator.semantics == "keras"
+        generator = AsTheyAre() if image_data_generator is None else image_data_generator
+        hidden = generator.semantics == "keras"
         super().__init__(
             lambda split: list_class_folders(
                 directory, classes=classes, split=split, follow_links=follow_links, hidden=hidden
             ),
-            image_data_generator,
+            generator,
             target_size=target_size,
             color_mode=color_mode,
             class_mode=class_mode,

@@ -20,6 +20,7 @@ from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S
+from penstock.keras._settings import check_dtype
 from penstock.keras._single_image import transformed
 
 _UNFITTED = (
@@ -66,6 +67,7 @@ class ImageDataGenerator:
         dtype: of the finished images; None for Keras's `floatx()`.
         semantics: "corrected" does what the parameters' names say; "keras" is bug for bug what Keras 2.9 to 3 does,
             with its draws. See "Two semantics" in the README.
+        dim_ordering: Keras 1's name of `data_format`: "tf", "th" or "default"; deprecated.
 
     Example:
         >>> import numpy as np
@@ -105,7 +107,10 @@ class ImageDataGenerator:
         dtype: Any = None,
         *,
         semantics: str = "corrected",
+        dim_ordering: str | None = None,
     ) -> None:
+        if dim_ordering is not None:
+            data_format = _data_format(dim_ordering, data_format)
         if semantics not in ("corrected", "keras"):
             raise ValueError(f'`semantics` should be "corrected" or "keras". Received: {semantics!r}')
         data_format = keras.config.image_data_format() if data_format is None else data_format
@@ -149,7 +154,7 @@ class ImageDataGenerator:
         self.zca_whitening_matrix: Array | None = None
         self.brightness_range = _brightness(brightness_range)
         self._resolve_conflicts()
-        np.dtype(self.dtype)  # a TypeError now rather than with the first batch
+        check_dtype(self.dtype)
         _ = self.augmentation  # all ranges are checked here
 
     @property
@@ -584,6 +589,19 @@ def _unexpected(keyword: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(keyword, [name for name in known if name != "deprecated"], n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"flow_from_dataframe() got an unexpected keyword argument {keyword!r}.{hint}"
+
+
+def _data_format(dim_ordering: str, data_format: str | None) -> str | None:
+    """What Keras 1's `dim_ordering` says."""
+    known = {"tf": "channels_last", "th": "channels_first", "default": data_format}
+    if dim_ordering not in known:
+        raise ValueError(f'`dim_ordering` should be "tf", "th" or "default". Received: {dim_ordering!r}')
+    warnings.warn(
+        '`dim_ordering` is deprecated: use `data_format="channels_last"` for "tf", "channels_first" for "th".',
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return known[dim_ordering]
 
 
 def _zoom(zoom_range: Any) -> list[float]:

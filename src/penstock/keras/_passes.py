@@ -6,7 +6,16 @@ from types import FrameType
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
-from penstock.keras._asker import Asker, adapter_of, find_trainer, is_first_of_pass, is_keras_asking, is_look, is_pass
+from penstock.keras._asker import (
+    Asker,
+    adapter_around,
+    adapter_of,
+    find_trainer,
+    is_first_of_pass,
+    is_keras_asking,
+    is_look,
+    is_pass,
+)
 
 _REMEMBERED = 8  # generators that are at it at a time: training, validation, and some that were left
 
@@ -51,6 +60,11 @@ class Passes:
         if is_first_of_pass(frame) or id(frame) not in self._running:
             self._begin(frame)
         return self._running[id(frame)]
+
+    def around(self, frame: FrameType | None) -> Pass | None:
+        """The pass of Keras's over a dataset of the user's, in which that reads by address; None for none."""
+        adapter_frame = adapter_around(frame)
+        return None if adapter_frame is None else self.of(adapter_frame)
 
     def epoch_begins(self, hook: FrameType | None) -> int:
         """Keras begins an epoch.

@@ -12,7 +12,7 @@ from penstock.batches._columns import BatchColumn
 from penstock.batches._images import ImageBatches
 from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
 from penstock.image._augment import Augmentation
-from penstock.image._decode import Loading
+from penstock.image._decode import Loading, can_be_written
 from penstock.image._render import Rendering
 from penstock.image._standardize import Standardization
 from penstock.keras._notice import notice
@@ -68,10 +68,22 @@ def choose_seed(seed: Any, semantics: str) -> int:
     return int(seed)
 
 
-def check_save_to_dir(save_to_dir: Any) -> None:
-    """None, or a folder that is there."""
+def check_save_to_dir(save_to_dir: Any, save_format: Any) -> None:
+    """None, or a folder that is there, and a format that images can be written in."""
     if save_to_dir and not os.path.isdir(save_to_dir):
         raise ValueError(f"`save_to_dir` should be a folder that exists. Received: {save_to_dir!r}")
+    if save_to_dir and not can_be_written(save_format):
+        raise ValueError(f'`save_format` should be a format that Pillow writes, as "png". Received: {save_format!r}')
+
+
+def check_dtype(dtype: Any) -> None:
+    """A dtype of numbers."""
+    try:
+        known = np.dtype(dtype).kind in "iufb"
+    except TypeError:
+        known = False
+    if not known:
+        raise TypeError(f'`dtype` should be a dtype of numbers, as "float32". Received: {dtype!r}')
 
 
 def draws_globally(function: Any) -> bool:
@@ -126,7 +138,7 @@ def image_batches(
         source,
         (int(image_shape[0]), int(image_shape[1]), int(image_shape[2])),
         dtype,
-        flow.batch_size,
+        min(flow.batch_size, flow.n),
         rendering,
         _randomness(flow, augmentation, as_keras),
         columns,

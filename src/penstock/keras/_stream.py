@@ -18,7 +18,7 @@ from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
-from penstock.keras._asker import Asker, is_keras_asking
+from penstock.keras._asker import Asker, caller_of, is_keras_asking
 from penstock.keras._endless import Endless
 from penstock.keras._feeding import (
     Feeding,
@@ -116,7 +116,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
             raise ValueError(f"Asked to retrieve element {idx}, but the Sequence has length {len(self)}")
         idx = int(idx) % len(self)
         self._check_caller()
-        return self._answer(sys._getframe(1), idx)
+        return self._answer(caller_of(self, sys._getframe(1)), idx)
 
     def endless(self) -> keras.utils.PyDataset:
         """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
@@ -289,15 +289,16 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
             self._read_by_address = False
         return batch
 
-    def _answer(self, frame: FrameType, number: int) -> Any:
+    def _answer(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks: the stream's next batch, or one of the epoch that it is in."""
         asked = self._passes.of(frame)
         if asked.asker.takes_tickets:
             return self._take(asked)
         with self.lock:
-            feeder, finish = self._opened(), self._finish
             if asked.asker is Asker.USER:
+                self._follow_wrapper(frame)
                 self._enter_epoch()
+            feeder, finish = self._opened(), self._finish
             if asked.epoch_start is None:  # training may go on meanwhile, and the pass is to stay in one epoch
                 asked.epoch_start = self._position - self._position % self._steps
             epoch_start = asked.epoch_start
@@ -306,6 +307,17 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         position = epoch_start + number
         end = (position // self._steps + 1) * self._steps
         return finish(feeder.make(position) if beside else feeder.get(position, end))
+
+    def _follow_wrapper(self, frame: FrameType | None) -> None:
+        """On to the next epoch where Keras trains a new one on a dataset of the user's that reads this by address."""
+        asked = self._passes.around(frame)
+        if asked is None or not asked.asker.takes_tickets or asked.taken:
+            return
+        asked.taken = 1
+        if self._read_by_address:
+            self._position = (self._position // self._steps + 1) * self._steps
+            self._read_by_address = False
+            self._leave_epoch()
 
     def _epoch_begins(self, hook: FrameType) -> None:
         with self.lock:
@@ -370,6 +382,9 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                     timeout_s=self._feeding.patience_s,
                     stats=self._stats,
                 )
+                if self._closed:  # by another thread, which saw no feeder to close
+                    self._feeder.close()
+                    raise FlowClosed("this flow is closed; make a new one to go on")
             return self._feeder
 
     def _fingerprint(self, *, shuffled: bool = False) -> str:

@@ -74,6 +74,10 @@ def list_class_folders(
         ValueError: there is no such folder, no class in it, or no image in any class.
         OSError: a folder cannot be listed; it names the folder. For want of permission, a `PermissionError`.
     """
+    if not isinstance(directory, str | os.PathLike):
+        raise TypeError(f"`directory` should be the path of a folder. Received: {directory!r}")
+    if isinstance(classes, str):
+        raise TypeError(f"`classes` should be a list of names. Received: {classes!r}")
     directory = os.fspath(directory)
     if not _is_folder(directory):
         what = "is a file" if os.path.exists(directory) else "does not exist"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,6 +48,8 @@ def list_table(
         ValueError: no such column, or other than two classes for "binary".
     """
     column = _columns(dataframe)
+    if not isinstance(y_col, str | list | Hashable):  # an index or an array of column names
+        y_col = list(y_col)
     names = column(x_col, "x_col").to_list()
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"All values in column x_col={x_col} must be strings.")

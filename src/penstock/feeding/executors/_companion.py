@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import resource
 import select
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing import Pipe, reduction, spawn
 from multiprocessing.connection import Connection
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from penstock._errors import BatchError, FlowClosed, WorkerError
 from penstock._types import Array, FillReport, Step
@@ -47,6 +48,14 @@ class _DiedError(Exception):
     """The process is gone; the message says how."""
 
 
+class Slot(NamedTuple):
+    """Memory that batches are written to: its size, its descriptor, and the key by which workers know it."""
+
+    nbytes: int
+    descriptor: int
+    key: int
+
+
 @final
 class Companion:
     """Has batches made by a process of its own; a `Hand` of a crew.
@@ -56,19 +65,21 @@ class Companion:
 
     Args:
         luggage: the maker; set anew, it is sent before the next batch.
-        slots: segments that batches are written to, by the address where they begin here; it may grow.
+        slots: what batches are written to, by the address where it begins here; they come and go.
         timeout_s: for one batch; None for no limit.
     """
 
-    def __init__(self, luggage: Luggage, slots: dict[int, Segment], timeout_s: float | None) -> None:
+    def __init__(self, luggage: Luggage, slots: dict[int, Slot], timeout_s: float | None) -> None:
         self.luggage = luggage
         self._sent: Luggage | None = None
         self._slots = slots
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._known: dict[int, int] = {}  # key that the worker knows a slot by, by address
+        self._known: set[int] = set()  # keys of slots that the worker has
         self._bounce: Segment | None = None
+        self._bounces = 0
+        self._used_bytes = 0  # memory of the worker when it was last looked at
         self._stopped = False
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
@@ -126,42 +137,45 @@ class Companion:
         """Where the arrays lie for the worker; and where they are to be fetched from, if not in a slot."""
         if not out:
             return [], []
-        address, segment = next(
-            (
-                (address, segment)
-                for address, segment in tuple(self._slots.items())
-                if address <= out[0].ctypes.data < address + segment.nbytes
-            ),
-            (0, None),
-        )
-        if segment is not None:
-            key = self._introduce(address, segment)
-            return [_place(key, array, array.ctypes.data - address) for array in out], []
+        start = out[0].ctypes.data
+        for address, slot in tuple(self._slots.items()):
+            if address <= start < address + slot.nbytes:
+                self._introduce(slot.key, slot)
+                return [_place(slot.key, array, array.ctypes.data - address) for array in out], []
         # Memory beyond the slots, which the consumer keeps all of: the worker writes elsewhere, and it is copied.
         nbytes = sum(-(-array.nbytes // 64) * 64 for array in out)
         if self._bounce is None or self._bounce.nbytes < nbytes:
             if self._bounce is not None:
-                self._known.pop(self._bounce.address, None)
                 self._bounce.close()
             self._bounce = Segment(nbytes)
-        key, offset, places, copies = self._introduce(self._bounce.address, self._bounce), 0, [], []
+            self._bounces += 1
+        key = -2 * self._bounces  # even; slots have odd ones
+        self._introduce(key, self._bounce)
+        offset, places, copies = 0, [], []
         for array in out:
             places.append(_place(key, array, offset))
             copies.append(self._bounce.memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape))
             offset += -(-array.nbytes // 64) * 64
         return places, copies
 
-    def _introduce(self, address: int, segment: Segment) -> int:
-        """The key that the worker knows a segment by; it is told on first use."""
-        if address not in self._known:
-            self._known[address] = -1 - len(self._known)  # the maker's own count from 0 up
-            self._hand_over(self._known[address], segment)
-        return self._known[address]
+    def _introduce(self, key: int, segment: Slot | Segment) -> None:
+        """Tell the worker of memory on its first use, and of what is gone since."""
+        if key in self._known:
+            return
+        gone = self._known.difference(slot.key for slot in tuple(self._slots.values()))
+        if gone:
+            self._send("forget", tuple(gone))
+            self._known -= gone
+        self._hand_over(key, segment)
+        self._known.add(key)
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        arguments = [repr(sys.path), str(theirs.fileno()), str(os.getpid())]
+        paths = [path for path in sys.path if isinstance(path, str)]  # Python passes over others, too
+        arguments = [repr(paths), str(theirs.fileno()), str(os.getpid())]
         command = [os.fsdecode(spawn.get_executable()), *subprocess._args_from_interpreter_flags(), "-c", _PROGRAM]  # type: ignore[attr-defined]
+        # Inherited, so that Ctrl-C spares the worker also while it starts; this thread has no use for the signal.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         self._process = subprocess.Popen(
             [*command, *arguments],
             stdin=subprocess.DEVNULL,
@@ -169,7 +183,7 @@ class Companion:
             env={**os.environ, **_ENVIRONMENT},
         )
         theirs.close()
-        self._connection, self._known, self._sent = ours, {}, None
+        self._connection, self._known, self._sent, self._used_bytes = ours, set(), None, 0
         if self._stopped:
             self._process.kill()
 
@@ -186,7 +200,7 @@ class Companion:
             raise WorkerError(f"A worker process could not take what makes the batches: {error}") from error
         self._sent = luggage
 
-    def _hand_over(self, key: int, segment: Segment) -> None:
+    def _hand_over(self, key: int, segment: Slot | Segment) -> None:
         self._send("segment", key, segment.nbytes)
         assert self._connection is not None
         assert self._process is not None
@@ -212,14 +226,13 @@ class Companion:
         while not silence.poll(_LOOK_S * 1000):
             if self._process.poll() is not None:
                 raise _DiedError(self._ending())
+            self._used_bytes = _used_bytes(self._process.pid)
             if deadline is not None and time.monotonic() > deadline:
                 self._process.kill()
                 self._ending()
                 self._forget()
-                raise WorkerError(
-                    f"{what}: a worker process has not answered for {limit_s:g} s, and was ended. If it needs longer, "
-                    "raise `timeout`."
-                )
+                hint = "" if limit_s == _ANSWER_S else " If it needs longer, raise `timeout`."
+                raise WorkerError(f"{what}: a worker process has not answered for {limit_s:g} s, and was ended.{hint}")
         try:
             made, result = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError):
@@ -230,17 +243,22 @@ class Companion:
         raise result
 
     def _ending(self) -> str:
-        """Wait for the process, and say how it ended."""
+        """Wait for the process, and say how it ended; one that has not by then is killed."""
         process = self._process
         assert process is not None
-        peak = ""
-        if process.returncode is None and hasattr(os, "wait4"):
+        peak = f", last seen with {self._used_bytes / 1e6:,.0f} MB of memory" if self._used_bytes else ""
+        deadline = time.monotonic() + _LOOK_S
+        while process.returncode is None:
             with contextlib.suppress(ChildProcessError):
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                unit = 1 if sys.platform == "darwin" else 1024
-                peak = f", having used up to {usage.ru_maxrss * unit / 1e6:,.0f} MB"
-        code = process.wait()
+                ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                    peak = _peak(usage) or peak
+                    break
+            if time.monotonic() > deadline:
+                process.kill()
+            time.sleep(0.002)  # nothing tells the end of a process together with what it used
+        code = process.returncode
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return f"process {process.pid} ended {how}{peak}"
 
@@ -256,6 +274,23 @@ class Companion:
             except subprocess.TimeoutExpired:  # busy in a user's function
                 process.kill()
                 process.wait()
+
+
+def _peak(usage: resource.struct_rusage) -> str:
+    """The most memory that a process has used; where that is less than ours, it is ours, from before it began."""
+    if usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        return ""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f", having used up to {usage.ru_maxrss * unit / 1e6:,.0f} MB"
+
+
+def _used_bytes(pid: int) -> int:
+    """Memory that a process uses now; 0 if that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
 
 
 def _place(key: int, array: Array, offset: int) -> Place:

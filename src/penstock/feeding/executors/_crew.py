@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, final
@@ -43,9 +43,13 @@ class Crew:
 
     It does not know the executor that it belongs to, which can so be collected. `concurrent.futures` would make every
     batch still in its queue before the interpreter may end.
+
+    Args:
+        at_end: called when the last thread has left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_end: Callable[[], None] | None = None) -> None:
+        self._at_end = at_end
         self.dismissed = False
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -116,3 +120,5 @@ class Crew:
                 last = self._present == 0
             if last:
                 atexit.unregister(self.end)
+                if self._at_end is not None:
+                    self._at_end()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
-from penstock.feeding.executors._companion import Companion
+from penstock.feeding.executors._companion import Companion, Slot
 from penstock.feeding.executors._crew import Crew
 from penstock.feeding.executors._travel import pack
 
@@ -34,10 +37,11 @@ class ProcessExecutor:
     def __init__(self, workers: int, timeout_s: float | None = None) -> None:
         self.workers = workers
         self._timeout_s = timeout_s
-        self._crew = Crew()
-        self._slots: dict[int, Segment] = {}
+        self._slots: dict[int, Slot] = {}
         self._shared: list[Segment] = []
-        weakref.finalize(self, _dismiss, self._crew, self._slots, self._shared).atexit = False
+        self._keys = itertools.count(-1, -2)
+        self._crew = Crew(partial(_let_go, self._slots, self._shared))
+        weakref.finalize(self, self._crew.dismiss).atexit = False
 
     def is_worker(self) -> bool:
         """See `Executor.is_worker`; a worker process has no flow to ask."""
@@ -65,7 +69,9 @@ class ProcessExecutor:
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
         segment = Segment(max(1, nbytes))
-        self._slots[segment.address] = segment
+        self._slots[segment.address] = Slot(segment.nbytes, segment.descriptor, next(self._keys))
+        # With the last array in it the slot is gone, as when batches grow and slots are made anew.
+        weakref.finalize(segment.memory, _drop, self._slots, segment.address).atexit = False
         return segment.memory[:nbytes]
 
     def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
@@ -78,14 +84,17 @@ class ProcessExecutor:
         _let_go(self._slots, self._shared)
 
 
-def _dismiss(crew: Crew, slots: dict[int, Segment], shared: list[Segment]) -> None:
-    """The executor was collected: processes end when they have made what they are at, and descriptors go."""
-    crew.dismiss()
-    _let_go(slots, shared)
+def _drop(slots: dict[int, Slot], address: int) -> None:
+    """Close a slot's descriptor; called by the garbage collector, so it takes no lock."""
+    slot = slots.pop(address, None)
+    if slot is not None:
+        os.close(slot.descriptor)
 
 
-def _let_go(slots: dict[int, Segment], shared: list[Segment]) -> None:
-    for segment in (*slots.values(), *shared):
+def _let_go(slots: dict[int, Slot], shared: list[Segment]) -> None:
+    """Close all descriptors, once no thread needs them to hand them over."""
+    for address in tuple(slots):
+        _drop(slots, address)
+    for segment in shared:
         segment.close()
-    slots.clear()
     shared.clear()

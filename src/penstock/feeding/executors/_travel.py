@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from penstock._errors import WorkerError
 from penstock._types import Array, BatchMaker
 from penstock.feeding._memory import ALIGNMENT_BYTES, Segment
 from penstock.feeding.executors._stand_in import is_keras_dataset_class, stand_in
@@ -52,9 +53,13 @@ def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
     """
     try:
         return _packed(maker, before, keras_by_value=True)
+    except WorkerError:
+        raise
     except Exception:  # a class of the user's that drags something along which its module would bring by itself
         try:
             return _packed(maker, before, keras_by_value=False)
+        except WorkerError:
+            raise
         except Exception as error:
             raise TypeError(
                 f"The batches cannot be made by other processes: {type(error).__name__}: {error}. Keep what cannot be "
@@ -102,7 +107,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if self._keras_by_value and is_keras_dataset_class(obj):
             return stand_in, ()
-        if isinstance(obj, np.memmap) and (file := _file_of(obj)) is not None:
+        if type(obj) is np.memmap and obj.dtype.kind in "biufcmMSU" and (file := _file_of(obj)) is not None:
             return _open_file, file
         if isinstance(obj, _LOCKS):  # the known advice puts one into a Sequence; each process has its own then
             return (threading.RLock if isinstance(obj, _LOCKS[1]) else threading.Lock), ()
@@ -111,9 +116,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
     def persistent_id(self, obj: Any) -> Any:
-        if not isinstance(obj, np.ndarray) or obj.nbytes < _LARGE_BYTES or obj.dtype.hasobject:
-            return None
-        if isinstance(obj, np.memmap) and _file_of(obj) is not None:
+        # Masked arrays, matrices, records and dtypes of other libraries are more than memory and a dtype's name.
+        if type(obj) is not np.ndarray or obj.nbytes < _LARGE_BYTES or obj.dtype.kind not in "biufcmMSU":
             return None
         if id(obj) not in self.placed:
             self.placed[id(obj)] = (obj, *self._placed(obj))  # with the array, so that its id is not used again
@@ -180,10 +184,12 @@ def _open_file(path: str, dtype: Any, shape: tuple[int, ...], position: int, str
 def _can_be_found(name: str) -> bool:
     """Whether a new process finds a module by its name: not so one that was loaded from a file by its path."""
     path: Any = None
+    spec: Any = None
     for end in [k for k, letter in enumerate(name) if letter == "."] + [len(name)]:
         specs = (finder.find_spec(name[:end], path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is None:
             return False
         path = spec.submodule_search_locations
-    return True
+    own = getattr(sys.modules[name], "__file__", None)
+    return own is None or spec.origin is None or os.path.abspath(own) == os.path.abspath(spec.origin)

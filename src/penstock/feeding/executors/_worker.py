@@ -14,6 +14,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+import cloudpickle
 import numpy as np
 
 from penstock._errors import BatchError
@@ -43,10 +44,16 @@ class Segments:
         """Know a segment by its descriptor, which is closed once it is mapped."""
         self._descriptors[key] = descriptor, nbytes
 
+    def forget(self, keys: Collection[int]) -> None:
+        """Let segments go; the memory goes with the last array in it."""
+        for key in keys:
+            self._maps.pop(key, None)
+            if key in self._descriptors:
+                os.close(self._descriptors.pop(key)[0])
+
     def forget_all_but(self, keys: Collection[int]) -> None:
         """Let those of the maker go that it no longer refers to; slots have keys below 0."""
-        for key in [key for key in self._maps if key >= 0 and key not in keys]:
-            del self._maps[key]
+        self.forget([key for key in {*self._maps, *self._descriptors} if key >= 0 and key not in keys])
 
     def array(self, place: Place, *, private: bool = False) -> Array:
         """An array in a segment.
@@ -97,7 +104,12 @@ class _Worker:
 
     def serve(self) -> None:
         """Do what messages say, one after the other, until the pipe ends."""
-        tasks: dict[str, Callable[..., None]] = {"segment": self._map, "maker": self._take, "make": self._make}
+        tasks: dict[str, Callable[..., None]] = {
+            "segment": self._map,
+            "forget": self._segments.forget,
+            "maker": self._take,
+            "make": self._make,
+        }
         while True:
             try:
                 kind, *rest = pickle.loads(self._connection.recv_bytes())
@@ -124,15 +136,34 @@ class _Worker:
     def _answer(self, function: Callable[[], Any]) -> None:
         """Send what a function returns, or how it failed."""
         try:
-            text = pickle.dumps((True, function()))
+            text = _pickled((True, function()))
         except BaseException as error:  # a user's code may end with anything, `sys.exit` included
-            if not isinstance(error, BatchError):
-                error = BatchError(f"{type(error).__name__}: {error}", traceback_text=traceback.format_exc())
-            text = pickle.dumps((False, error))
+            text = _failure(error, traceback.format_exc())
         try:
             self._connection.send_bytes(text)
         except OSError:
             os._exit(0)  # nobody is there any more
+
+
+def _pickled(answer: Any) -> bytes:
+    """An answer as bytes; what a batch holds beside arrays may be of a class that only goes by value."""
+    try:
+        return pickle.dumps(answer)
+    except Exception:
+        return bytes(cloudpickle.dumps(answer))
+
+
+def _failure(error: BaseException, text: str) -> bytes:
+    """An error as bytes: one of penstock's own as it is, any other by its name and words."""
+    if type(error).__module__ == BatchError.__module__:
+        try:
+            pickle.loads(answer := pickle.dumps((False, error)))
+            return answer
+        except Exception:  # something on it cannot be pickled
+            text = getattr(error, "traceback_text", "") or text
+    elif isinstance(error, BatchError):
+        text = error.traceback_text or text
+    return pickle.dumps((False, BatchError(f"{type(error).__name__}: {error}", traceback_text=text)))
 
 
 def _end_with_parent(parent: int) -> None:
