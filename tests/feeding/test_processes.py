@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
@@ -48,7 +49,12 @@ def take(feed: Feeder, batches: int, start: int = 0) -> list[list[int]]:
 
 
 def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "executors._worker" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has ended, and is about to be waited for, included
+            if "executors._worker" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.fixture(autouse=True)

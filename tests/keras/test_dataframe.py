@@ -193,6 +193,13 @@ def test_any_dataframe_gives_what_pandas_gives(photos: Path, convert: Any, class
     assert_equal_streams(*streams)
 
 
+def test_columns_may_be_named_by_an_index_or_an_array(photos: Path) -> None:
+    frame = table(photos, 4)
+    for y_col in (frame.columns[4:6], np.array(["age", "rank"])):
+        with ImageDataGenerator().flow_from_dataframe(frame, photos, y_col=y_col, class_mode="raw") as flow:
+            np.testing.assert_array_equal(flow.labels, frame[["age", "rank"]].values)
+
+
 def test_columns_may_have_numbers_for_names(photos: Path) -> None:
     """As `read_csv(header=None)` gives them."""
     frame = table(photos, 4)[["filename", "class"]].set_axis([0, 1], axis=1)
@@ -213,6 +220,7 @@ def test_regression_trains(photos: Path) -> None:
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.backends
 def test_several_outputs_train(photos: Path) -> None:
     import keras
 

@@ -310,6 +310,19 @@ def test_class_weight_and_sample_weight_reach_the_loss() -> None:
         assert history.history["loss"][0] == pytest.approx((4 * 9 + 4 * 4 * 0.5) / 8)
 
 
+def test_several_inputs_are_trained_on() -> None:
+    """Keras's own iterator gives a list, which TensorFlow's datasets refuse."""
+    entrances = keras.layers.Input((4, 4, 1)), keras.layers.Input((1,))
+    joined = keras.layers.Concatenate()([keras.layers.Flatten()(entrances[0]), entrances[1]])
+    model = keras.Model(list(entrances), keras.layers.Dense(1)(joined))
+    model.compile("sgd", "mse")
+    x, extra = np.zeros((SAMPLES, 4, 4, 1), "float32"), np.ones((SAMPLES, 1), "float32")
+    with ImageDataGenerator().flow((x, [extra]), np.zeros(SAMPLES), BATCH, workers=2) as flow:
+        assert isinstance(next(flow)[0], list)
+        model.fit(flow, validation_data=flow, verbose=0)
+        assert model.evaluate(flow, verbose=0) >= 0
+
+
 def test_two_flows_at_once_share_nothing() -> None:
     one, two = Recorder(), Recorder()
     with (

@@ -97,7 +97,7 @@ class ImageBatches:
         try:
             render(self._rendering(step, slice(None)), pixels, transforms, out)
         except FunctionFailed as failure:
-            raise _function_error(step, failure.args[0], None, failure.__cause__) from failure.__cause__
+            raise _function_error(self._code(), step, failure.args[0], None, failure.__cause__) from failure.__cause__
         return {"transform": perf_counter() - began}
 
     def _fill_from_files(self, blobs: Blobs, step: Step, out: Array) -> dict[str, float]:
@@ -124,17 +124,24 @@ class ImageBatches:
                 render(rendering, pixels, transforms[group], out[group], compute_dtype=self.float_dtype)
             except FunctionFailed as failure:
                 row = group.start + failure.args[0]
-                raise _function_error(step, row, paths[row], failure.__cause__) from failure.__cause__
+                raise _function_error(self._code(), step, row, paths[row], failure.__cause__) from failure.__cause__
             decode_s, transform_s = decode_s + decoded - began, transform_s + perf_counter() - decoded
         return {"decode": decode_s, "transform": transform_s}
 
     def _rendering(self, step: Step, rows: slice) -> Rendering:
         """What happens to some of a batch's samples, in their order."""
-        function = self.rendering.function
-        if function is None or not self.seeds_globals:
+        if not self.seeds_globals:
             return self.rendering
-        indices = iter(step.indices[rows].tolist())
-        return replace(self.rendering, function=seeded_by_sample(function, self.randomness.seed, step.epoch, indices))
+        seeded = {
+            name: seeded_by_sample(function, self.randomness.seed, step.epoch, iter(step.indices[rows].tolist()))
+            for name in ("function", "by_image")
+            if (function := getattr(self.rendering, name)) is not None
+        }
+        return replace(self.rendering, **seeded)
+
+    def _code(self) -> str:
+        """What the user's code is called."""
+        return "`preprocessing_function`" if self.rendering.by_image is None else "your `ImageDataGenerator`"
 
     def _sides(self) -> tuple[int, int]:
         """Height and width of the finished images."""
@@ -142,11 +149,10 @@ class ImageBatches:
         return self.image_shape[first], self.image_shape[first + 1]
 
 
-def _function_error(step: Step, row: int, path: str | None, cause: BaseException | None) -> BatchError:
+def _function_error(what: str, step: Step, row: int, path: str | None, cause: BaseException | None) -> BatchError:
     index = int(step.indices[row])
     return BatchError(
-        f"`preprocessing_function` failed on sample {index}{f' ({path!r})' if path else ''}: "
-        f"{type(cause).__name__}: {cause}",
+        f"{what} failed on sample {index}{f' ({path!r})' if path else ''}: {type(cause).__name__}: {cause}",
         index=index,
         path=path,
     )

@@ -77,12 +77,12 @@ def _references(function: Any) -> Iterator[Any]:
             yield function.__globals__[name]
 
 
-def seeded_by_sample(function: Callable[[Any], Any], seed: int, epoch: int, indices: Iterator[int]) -> Any:
+def seeded_by_sample(function: Callable[..., Any], seed: int, epoch: int, indices: Iterator[int]) -> Any:
     """The function for one batch: before each call, generators are seeded for the next of the samples."""
     pipelines = pipelines_in(function)
 
-    def call(image: Any) -> Any:
+    def call(*arguments: Any) -> Any:
         seed_globals(seed, epoch, next(indices), pipelines)
-        return function(image)
+        return function(*arguments)
 
     return call

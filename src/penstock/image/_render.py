@@ -11,7 +11,7 @@ import numpy as np
 from penstock._types import Array
 from penstock.image import _kernels
 from penstock.image._augment import Augmentation
-from penstock.image._draw import Column, Transforms
+from penstock.image._draw import Column, Transforms, from_dict
 from penstock.image._geometry import FILL_MODES, spline_warp
 from penstock.image._pixels import Pixels
 from penstock.image._standardize import Standardization
@@ -43,6 +43,8 @@ class Rendering:
         as_keras: Keras's centre of rotation on non-square images, and its brightness.
         value_range: what brightness is clipped to.
         rounds_to: the integer dtype whose values a warp yields, where Keras computes in one; else None.
+        by_image: takes an image as it was loaded and its row of parameters, and does everything itself; None for the
+            kernels.
     """
 
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -52,6 +54,7 @@ class Rendering:
     as_keras: bool = False
     value_range: tuple[float, float] = (0.0, 255.0)
     rounds_to: np.dtype[Any] | None = None
+    by_image: Callable[[Array, Transforms], Any] | None = None
 
 
 def render(
@@ -76,6 +79,9 @@ def render(
     Raises:
         FunctionFailed: the user's function did.
     """
+    if rendering.by_image is not None:
+        _render_by_image(rendering, rendering.by_image, pixels, transforms, out, compute_dtype)
+        return
     (height, width), channels = pixels.size, pixels.channels
     sides = (channels, height, width) if rendering.channels_first else (height, width, channels)
     if out.shape != (len(pixels), *sides):
@@ -107,6 +113,24 @@ def render(
             np.clip(buffer, np.iinfo(out.dtype).min, np.iinfo(out.dtype).max, out=buffer)
         with np.errstate(invalid="ignore"):
             out[...] = buffer
+
+
+def _render_by_image(
+    rendering: Rendering,
+    by_image: Callable[[Array, Transforms], Any],
+    pixels: Pixels,
+    transforms: Transforms,
+    out: Array,
+    compute_dtype: np.dtype[Any] | type | None,
+) -> None:
+    loaded = np.empty(out.shape, float_holding(out.dtype) if compute_dtype is None else compute_dtype)
+    at_rest = np.repeat(from_dict({}), len(pixels), axis=0)
+    render(Rendering(channels_first=rendering.channels_first), pixels, at_rest, loaded, compute_dtype=loaded.dtype)
+    for k, image in enumerate(loaded):
+        try:
+            out[k] = by_image(image, transforms[k : k + 1])
+        except Exception as error:
+            raise FunctionFailed(k) from error
 
 
 def standardize(standardization: Standardization, images: Array, channels_first: bool) -> None:

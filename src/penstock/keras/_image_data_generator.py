@@ -14,12 +14,13 @@ import numpy as np
 
 from penstock._types import Array
 from penstock.image._augment import Augmentation, ShiftRange
-from penstock.image._draw import as_dict, draw_as_keras
+from penstock.image._draw import Transforms, as_dict, draw_as_keras
 from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S
+from penstock.keras._notice import notice
 from penstock.keras._settings import check_dtype
 from penstock.keras._single_image import transformed
 
@@ -192,6 +193,31 @@ class ImageDataGenerator:
             std=self.std if self.featurewise_std_normalization else None,
             whitening=self.zca_whitening_matrix if self.zca_whitening else None,
         )
+
+    def by_image(self, *, augment: bool) -> Callable[[Array, Transforms], Any] | None:
+        """What flows call for each image instead of the kernels, where a subclass or the user has replaced a method.
+
+        Args:
+            augment: let a `get_random_transform` of the user's draw; else nothing happens at random.
+
+        Returns:
+            A function of a loaded image, rank 3, and its row of parameters; None where all methods are penstock's.
+        """
+        own = [
+            name
+            for name in ("get_random_transform", "apply_transform", "standardize")
+            if name in vars(self) or getattr(type(self), name) is not getattr(ImageDataGenerator, name)
+        ]
+        if not own:
+            return None
+        notice(f"penstock: {', '.join(own)} of this ImageDataGenerator is your own, so Python makes image after image.")
+        draws = augment and own[0] == "get_random_transform"
+
+        def made(image: Array, row: Transforms) -> Any:
+            parameters = self.get_random_transform(image.shape) if draws else as_dict(row[0])
+            return self.standardize(self.apply_transform(image, parameters))
+
+        return made
 
     def flow(
         self,

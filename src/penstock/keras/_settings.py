@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
 
+from penstock._types import Array
 from penstock.batches._columns import BatchColumn
 from penstock.batches._images import ImageBatches
 from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
 from penstock.image._augment import Augmentation
 from penstock.image._decode import Loading, can_be_written
+from penstock.image._draw import Transforms
 from penstock.image._render import Rendering
 from penstock.image._standardize import Standardization
 from penstock.keras._notice import notice
@@ -40,6 +43,10 @@ class Generator(Protocol):
         """What is done to values last."""
         ...
 
+    def by_image(self, *, augment: bool) -> Callable[[Array, Transforms], Any] | None:
+        """What makes an image from a loaded one and its row of parameters, where the user has replaced a method."""
+        ...
+
 
 class AsTheyAre:
     """The `Generator` of a flow that was made without one: images are loaded, and nothing happens to them."""
@@ -53,6 +60,9 @@ class AsTheyAre:
     def standardization(self) -> Standardization:
         """Nothing."""
         return Standardization()
+
+    def by_image(self, *, augment: bool) -> None:
+        """None: nobody has replaced a method."""
 
 
 def choose_seed(seed: Any, semantics: str) -> int:
@@ -110,7 +120,8 @@ def image_batches(
     dtype = np.dtype(flow.dtype)
     as_keras = generator.semantics == "keras"
     augmentation = generator.augmentation
-    if flow.subset == "validation" and not as_keras and augmentation != augmentation.without_randomness():
+    augment = as_keras or flow.subset != "validation"
+    if not augment and augmentation != augmentation.without_randomness():
         notice('penstock: subset="validation" is not augmented (semantics="keras" would augment it).')
         augmentation = augmentation.without_randomness()
     channels_first = flow.data_format == "channels_first"
@@ -133,6 +144,7 @@ def image_batches(
         as_keras,
         value_range,
         rounds_to=dtype if dtype.kind in "iu" and loading is None else None,
+        by_image=generator.by_image(augment=augment),
     )
     return ImageBatches(
         source,

@@ -290,6 +290,13 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         return batch
 
     def _answer(self, frame: FrameType | None, number: int) -> Any:
+        """What `number` stands for to whoever asks, in containers that it takes."""
+        batch = self._answered(frame, number)
+        if is_keras_asking(frame) and keras.backend.backend() == "tensorflow":
+            return _without_lists(batch)  # its datasets know tuples and dicts only
+        return batch
+
+    def _answered(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks: the stream's next batch, or one of the epoch that it is in."""
         asked = self._passes.of(frame)
         if asked.asker.takes_tickets:
@@ -408,3 +415,9 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                     timeout_s=feeding.patience_s,
                 )
             self._feeding = feeding
+
+
+def _without_lists(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return {key: _without_lists(part) for key, part in batch.items()}
+    return tuple(map(_without_lists, batch)) if isinstance(batch, tuple | list) else batch
