@@ -152,6 +152,39 @@ def test_the_idiom_of_old_subclasses_gives_the_stream(semantics: str) -> None:
             np.testing.assert_array_equal(x, due_x)
 
 
+def test_a_sampler_that_sets_the_order_of_each_epoch_is_followed() -> None:
+    class Balanced(NumpyArrayIterator):
+        epochs = 0
+
+        def _set_index_array(self) -> None:
+            self.epochs += 1
+            self.index_array = np.repeat([self.epochs, 0], 5)
+
+    with make(Balanced) as flow:
+        labels = [label for _ in range(6) for label in next(flow)[1].tolist()]
+    assert labels == [1] * 5 + [0] * 5 + [2] * 5 + [0] * 5
+
+
+def test_an_order_that_is_set_is_kept() -> None:
+    with make(NumpyArrayIterator) as flow:
+        next(flow)
+        flow.index_array = np.arange(10)[::-1]
+        for _ in range(2):
+            assert [label for _ in range(3) for label in next(flow)[1].tolist()] == list(range(9, -1, -1))
+        flow.index_array = np.arange(4)
+        with pytest.raises(ValueError, match="`index_array` should hold 10 sample numbers"):
+            [next(flow) for _ in range(9)]
+
+
+def test_iterators_need_no_generator(tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "a").mkdir()
+    Image.fromarray(np.full((5, 6, 3), 7, "uint8")).save(tmp_path / "a" / "1.png")
+    with DirectoryIterator(tmp_path, None, target_size=(5, 6)) as flow:
+        assert (next(flow)[0] == 7).all()
+
+
 def test_a_subclass_reaches_fit() -> None:
     seen: list[float] = []
 

@@ -251,7 +251,7 @@ def test_samples_are_picked_by_number_in_any_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", r"No such file or directory. It was there when .*; put it back or make a new flow\.$"),
+        ("missing", r"No such file or directory. Put it there, or make a new flow of what is there\.$"),
         ("folder", r"it is a folder, not a file. Move it away or make a new flow\.$"),
         ("dangling link", r"it is a link to '.*nowhere', and nothing is there. Mend or remove the link\.$"),
         ("link to itself", r"it is a link that leads back to itself. Mend or remove it\.$"),

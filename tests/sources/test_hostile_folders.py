@@ -207,7 +207,7 @@ def become_text(path: Path) -> None:
 
 
 CHANGES = {
-    vanish: "No such file or directory. It was there when the folder was listed",
+    vanish: "No such file or directory. Put it there, or make a new flow",
     shrink: "cannot be read as an image",
     empty: r"cannot be read as an image \(0 bytes\)",
     become_folder: "it is a folder, not a file",

@@ -51,6 +51,7 @@ class Flow(Stream):
         super().__init__(n, batch_size, shuffle, seed, feeding)
         self._ready = threading.local()
         self._indexed: Step | None = None
+        self._own_order: Indices | None = None
 
     # --- what a kind of flow says about itself, beside `data_format`, `dtype`, `subset` and `save_...` ---
 
@@ -63,7 +64,23 @@ class Flow(Stream):
         raise NotImplementedError
 
     def _order(self, maker: ImageBatches) -> Callable[[int], Indices]:
-        return maker.randomness.order
+        if type(self)._set_index_array is Flow._set_index_array and self._own_order is None:
+            return maker.randomness.order
+        return self._order_of_the_users
+
+    def _order_of_the_users(self, epoch: int) -> Indices:
+        """What a subclass's `_set_index_array` leaves in `index_array`, asked for each epoch; or what was set there."""
+        del epoch
+        self._set_index_array()
+        if self._own_order is None or len(self._own_order) != self.n:
+            raise ValueError(
+                f"`index_array` should hold {self.n} sample numbers, one for each of an epoch. Received: "
+                f"{self._own_order!r}"
+            )
+        return self._own_order.copy()
+
+    def _set_index_array(self) -> None:
+        """By Keras's name, for samplers: a subclass that overrides it sets `self.index_array` for the next epoch."""
 
     @property
     def _follows_batches(self) -> bool:
@@ -75,7 +92,18 @@ class Flow(Stream):
     def index_array(self) -> Indices | None:
         """The current epoch's samples in order, a copy; None before the first batch."""
         feeder = self._feeder
-        return None if feeder is None else self._plan.order(max(0, self._position - 1) // self._steps).copy()
+        if feeder is None:
+            return self._own_order
+        return self._plan.order(max(0, self._position - 1) // self._steps).copy()
+
+    @index_array.setter
+    def index_array(self, indices: Any) -> None:
+        self._own_order = None if indices is None else np.asarray(indices, np.int64)
+        # A subclass's sampler sets it for each epoch; a user sets it once, for all epochs from the next one on.
+        if type(self)._set_index_array is Flow._set_index_array:
+            with self.lock:
+                self.reset()
+                self._reopen()
 
     @property
     def index_generator(self) -> Iterator[Indices]:

@@ -87,7 +87,7 @@ def _complaint(path: str, error: OSError) -> str:
         return f"{error.strerror}. Make it readable for this user or move it away"
     if os.path.islink(path):
         return f"it is a link to {os.readlink(path)!r}, and nothing is there. Mend or remove the link"
-    return f"{error.strerror}. It was there when the folder was listed; put it back or make a new flow"
+    return f"{error.strerror}. Put it there, or make a new flow of what is there"
 
 
 @compiled()
