@@ -128,6 +128,9 @@ def test_a_dataset_that_wraps_a_flow_sees_a_new_epoch_in_every_fit(hooked: bool)
         epochs = epochs_of(Wrapper(flow), flow, seen)
         trained = [set(epoch[-2:]) for epoch in epochs]
         assert len(set.union(*trained)) == 6, "two batches in each of three epochs"
+        with generator.flow(X, np.arange(10.0), 5, seed=1, workers=0) as twin:
+            stream_ = {next(twin)[0].tobytes() for _ in range(6)}
+        assert set.union(*trained) == stream_, "from the first epoch on, looks at shapes aside"
 
 
 @pytest.mark.backends

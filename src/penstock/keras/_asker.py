@@ -48,12 +48,12 @@ def caller_of(dataset: Any, frame: FrameType | None) -> FrameType | None:
 
 
 def adapter_around(frame: FrameType | None) -> FrameType | None:
-    """The generator of Keras's adapter in which a user's dataset reads another one; None for none."""
+    """The frame of Keras's adapter in which a user's dataset reads another one; None for none."""
     for _ in range(_WRAPPERS):
         if frame is None:
             return None
         if is_keras_asking(frame):
-            return frame if frame.f_code.co_name in _GENERATORS else None
+            return frame if frame.f_code.co_name in _GENERATORS + _LOOKS else None
         frame = frame.f_back
     return None
 

@@ -301,9 +301,14 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         asked = self._passes.of(frame)
         if asked.asker.takes_tickets:
             return self._take(asked)
+        # A dataset of the user's that reads this one by address, perhaps while Keras has a look at it or trains on it.
+        around = self._passes.around(frame) if asked.asker is Asker.USER else None
+        if around is not None and around.asker is Asker.PEEK:
+            asked = around
         with self.lock:
             if asked.asker is Asker.USER:
-                self._follow_wrapper(frame)
+                if around is not None and around.asker.takes_tickets:
+                    self._follow(around)
                 self._enter_epoch()
             feeder, finish = self._opened(), self._finish
             if asked.epoch_start is None:  # training may go on meanwhile, and the pass is to stay in one epoch
@@ -315,16 +320,13 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         end = (position // self._steps + 1) * self._steps
         return finish(feeder.make(position) if beside else feeder.get(position, end))
 
-    def _follow_wrapper(self, frame: FrameType | None) -> None:
-        """On to the next epoch where Keras trains a new one on a dataset of the user's that reads this by address."""
-        asked = self._passes.around(frame)
-        if asked is None or not asked.asker.takes_tickets or asked.taken:
-            return
-        asked.taken = 1
-        if self._read_by_address:
+    def _follow(self, around: Pass) -> None:
+        """On to the next epoch where Keras begins to train a new one on the dataset around this one."""
+        if not around.taken and self._read_by_address:
             self._position = (self._position // self._steps + 1) * self._steps
             self._read_by_address = False
             self._leave_epoch()
+        around.taken += 1
 
     def _epoch_begins(self, hook: FrameType) -> None:
         with self.lock:
