@@ -11,7 +11,6 @@ import numpy as np
 
 from penstock._types import Executor
 from penstock.feeding._cpus import usable_cpus
-from penstock.feeding.executors._processes import ProcessExecutor
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.keras._notice import notice
@@ -63,6 +62,9 @@ class Feeding:
         if not self.workers:
             return SerialExecutor()
         if self.use_multiprocessing and os.name == "posix":
+            # Here, since elsewhere some of what it imports is not there.
+            from penstock.feeding.executors._processes import ProcessExecutor
+
             return ProcessExecutor(self.workers, self.timeout_s)
         if self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
