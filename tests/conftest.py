@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -17,6 +18,13 @@ def pytest_report_header() -> list[str]:
 
     names = ("keras", "jax", "numpy", "numba", "pillow", "scipy", "simplejpeg")
     return [" ".join(f"{name} {version(name)}" for name in names)]
+
+
+@pytest.fixture(autouse=True)
+def _keras_prints() -> None:
+    """Whatever a test before has told it."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].config.enable_interactive_logging()
 
 
 @pytest.fixture(autouse=True)

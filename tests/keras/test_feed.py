@@ -184,6 +184,31 @@ def test_large_arrays_that_hooks_leave_alone_are_not_sent_again() -> None:
         assert batches._feeder._executor._luggage.segments != before  # type: ignore[attr-defined]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
+def test_a_large_array_that_is_made_anew_each_epoch_is_the_new_one() -> None:
+    class Cached(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cache: Any = None
+            self.epoch = -1
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, k: int) -> Any:
+            return np.full(2, self.cache[k])
+
+        def on_epoch_begin(self) -> None:
+            self.epoch += 1
+            self.cache = np.full(300_000, self.epoch)
+
+        def on_epoch_end(self) -> None:
+            self.cache = None
+
+    with feed(Cached(), workers=2, use_multiprocessing=True) as batches:
+        assert [int(next(batches)[0]) for _ in range(12)] == [k // 3 for k in range(12)]
+
+
 def test_an_epoch_may_change_its_length() -> None:
     class Growing(Numbered):
         def on_epoch_end(self) -> None:
@@ -353,6 +378,19 @@ def test_a_loop_over_a_generator_ends_with_it(feeding: dict[str, Any]) -> None:
     with feed(counting(2), **feeding) as batches:
         assert [int(x[0, 0]) for x, _ in batches] == [2, 3, 4, 5]
         assert list(batches) == []
+
+
+@pytest.mark.parametrize("feeding", ONE_PRODUCER)
+def test_a_generator_may_refill_one_array(feeding: dict[str, Any]) -> None:
+    def refilled() -> Any:
+        x = np.zeros(3)
+        for k in range(20):
+            x[...] = k
+            yield x
+
+    with feed(refilled, **feeding) as batches:
+        kept = [next(batches) for _ in range(20)]
+    assert [int(x[0]) for x in kept] == list(range(20))
 
 
 @pytest.mark.parametrize("feeding", ONE_PRODUCER)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, final
 
+import numpy as np
+
 from penstock._errors import BatchError
 from penstock._types import Array, Blobs, FillReport, Step
 from penstock.batches._sequence import checked, samples_in
@@ -67,6 +69,8 @@ class GeneratorBatches:
             return FillReport(0, objects=[], structure=END)
         structure, leaves = flatten(checked(batch, step.number, "generator"))
         rows = write(leaves, list(out)) if out else None
+        if rows is None:  # old recipes refill one array for each batch, and would overwrite what is in the queue
+            leaves = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         return FillReport(
             samples_in(leaves),
             {"make": perf_counter() - began},

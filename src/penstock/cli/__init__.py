@@ -18,11 +18,17 @@ Commands load what they need when they run: `penstock --version` needs neither K
 
 from __future__ import annotations
 
+import os
+
 from penstock.cli._endings import plain_endings
 
 
 def main() -> None:
     """Run the command line; the entry point of `penstock`."""
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        # Where it is installed, Keras imports it whatever the back end, and it would talk about itself.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with plain_endings():
         from penstock.cli._app import app
 

@@ -32,11 +32,13 @@ class Luggage:
         payload: for the worker's unpickler.
         segments: that it refers to, by key.
         places: of the arrays in them, with how their axes are turned.
+        next_key: none from here on has been used; a worker may still have what an earlier luggage had by its key.
     """
 
     payload: bytes
     segments: dict[int, Segment]
     places: dict[Place, tuple[int, ...]]
+    next_key: int
 
 
 def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
@@ -82,7 +84,9 @@ def _packed(maker: BatchMaker, before: Luggage | None, *, keras_by_value: bool) 
     payload = buffer.getvalue()
     if before is not None and before.payload == payload and before.segments.keys() == pickler.segments.keys():
         return before
-    return Luggage(payload, pickler.segments, {place: axes for _, place, axes in pickler.placed.values()})
+    return Luggage(
+        payload, pickler.segments, {place: axes for _, place, axes in pickler.placed.values()}, pickler.next_key
+    )
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -92,6 +96,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(buffer)
         self.segments: dict[int, Segment] = {}
         self.placed: dict[int, tuple[Any, Place, tuple[int, ...]]] = {}
+        self.next_key = 0 if before is None else before.next_key
         self._before = before
         self._keras_by_value = keras_by_value
         self._goes_by_name: dict[str, bool] = {}
@@ -146,8 +151,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.segments[place.key] = segment
                 return place, axes
         segment = Segment(-(-array.nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
-        taken = {*self.segments, *(() if self._before is None else self._before.segments)}
-        place = Place(max(taken, default=-1) + 1, 0, turned.shape, array.dtype.str)
+        place = Place(self.next_key, 0, turned.shape, array.dtype.str)
+        self.next_key += 1
         self.segments[place.key] = segment
         _view(segment, turned)[...] = turned
         return place, axes
@@ -183,6 +188,8 @@ def _open_file(path: str, dtype: Any, shape: tuple[int, ...], position: int, str
 
 def _can_be_found(name: str) -> bool:
     """Whether a new process finds a module by its name: not so one that was loaded from a file by its path."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return True
     path: Any = None
     spec: Any = None
     for end in [k for k, letter in enumerate(name) if letter == "."] + [len(name)]:

@@ -11,8 +11,10 @@ from typing import Any
 import keras
 
 from penstock.keras._endless import Endless
+from penstock.keras._feed import Feed
 from penstock.keras._feeding import parse_workers
 from penstock.keras._flow import Flow
+from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._notice import notice
 from penstock.keras.old._data import AsBatch, Stream, Validation, as_batch, batches_of, recognised
 from penstock.keras.old._repeated import Repeated
@@ -67,10 +69,12 @@ class OldFeeding:
         workers = None if self.workers is None else parse_workers(self.workers)
         size = None if self.max_queue_size == DEFAULT_QUEUE else self.max_queue_size
         settings = {"workers": workers, "use_multiprocessing": self.use_multiprocessing, "max_queue_size": size}
+        if isinstance(data, GeneratorFeed):
+            return  # one producer, chosen when it was made
         if isinstance(data, keras.utils.PyDataset):
             for name, value in settings.items():
                 # A flow that is set to what it is begins its queue again.
-                same = isinstance(data, Flow | Endless) and getattr(data, name) == value
+                same = isinstance(data, Flow | Feed | Endless) and getattr(data, name) == value
                 if value is not None and not same:
                     setattr(data, name, value)
         elif isinstance(data, Stream) and (self.use_multiprocessing or (workers or 0) > 1):
@@ -95,10 +99,10 @@ def training(
     feeding.set_on(data)
     if isinstance(data, Stream):
         return Run(batches_of(data, executed(model, count or 1) * max(1, epochs), class_weight), count)
-    if isinstance(data, Flow) and count not in (None, len(data)):
+    if isinstance(data, Flow | Feed) and count not in (None, len(data)):
         data = data.endless()
     if isinstance(data, Endless):
-        return Run(data, count, shuffle and not data.flow.shuffle, class_weight)
+        return Run(data, count, shuffle and not getattr(data.flow, "shuffle", False), class_weight)
     if not isinstance(data, keras.utils.PyDataset) or data.num_batches is None:
         return Run(data, count, False, class_weight)
     if count not in (None, data.num_batches):
@@ -134,4 +138,4 @@ def _readable(data: Any, steps: int | None) -> Any:
         return data
     if data.num_batches is None or steps <= data.num_batches:
         return data
-    return data.endless() if isinstance(data, Flow) else Repeated(data)
+    return data.endless() if isinstance(data, Flow | Feed) else Repeated(data)
