@@ -142,7 +142,7 @@ def test_a_death_after_a_while_says_how_much_memory_there_was(monkeypatch: pytes
         hang()
 
     feed = feeder(Maker(die_later), workers=1)
-    with pytest.raises(WorkerError, match=r"SIGKILL, (last seen with|having used up to) [1-9]\d+ MB"):
+    with pytest.raises(WorkerError, match=r"SIGKILL, (last seen with|having used up to) \d+ MB"):
         feed.get(0)
     feed.close()
 

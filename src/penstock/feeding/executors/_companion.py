@@ -221,12 +221,14 @@ class Companion:
         assert self._process is not None
         deadline = None if limit_s is None else time.monotonic() + limit_s
         # Not `Connection.poll`, which makes a selector each time: 40 us of the 250 that handing over a batch may take.
+        if not self._used_bytes:  # once, in case that it dies before the first look
+            self._used_bytes = _used_bytes(self._process.pid)
         silence = select.poll()
         silence.register(self._connection, select.POLLIN)
         while not silence.poll(_LOOK_S * 1000):
             if self._process.poll() is not None:
                 raise _DiedError(self._ending())
-            self._used_bytes = _used_bytes(self._process.pid)
+            self._used_bytes = _used_bytes(self._process.pid) or self._used_bytes  # it may have died just now
             if deadline is not None and time.monotonic() > deadline:
                 self._process.kill()
                 self._ending()
