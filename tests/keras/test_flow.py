@@ -369,10 +369,12 @@ class Busy:
     """Makes one batch in a worker while this thread is busy in Python, and counts the lock's hand-overs.
 
     A thread that wants the interpreter lock gets it from a busy one after the switch interval, here 50 ms. So the time
-    a batch takes, over 50 ms, is the number of times its worker had to ask.
+    a batch takes, over 50 ms, is the number of times its worker had to ask; other programs only make it longer, so the
+    shortest of a few tries counts.
     """
 
     interval_s = 0.05
+    tries = 3
 
     def hand_overs(self, flow: penstock.Flow) -> float:
         from time import perf_counter
@@ -390,11 +392,14 @@ class Busy:
         usual = sys.getswitchinterval()
         sys.setswitchinterval(self.interval_s)
         try:
-            began = perf_counter()
-            future = executor.submit(step, out)
-            while not future.done():
-                pass
-            return (perf_counter() - began) / self.interval_s
+            times_s = []
+            for _ in range(self.tries):
+                began = perf_counter()
+                future = executor.submit(step, out)
+                while not future.done():
+                    pass
+                times_s.append(perf_counter() - began)
+            return min(times_s) / self.interval_s
         finally:
             sys.setswitchinterval(usual)
             executor.close()

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, final
 
-import numpy as np
-
 from penstock._errors import BatchError
 from penstock._types import Array, Blobs, FillReport, Step
-from penstock.batches._sequence import checked, samples_in
-from penstock.batches._structure import Structure, flatten, write
+from penstock.batches._sequence import delivered
+from penstock.batches._structure import Structure
 from penstock.batches._user_code import pipelines_in, seed_globals
 
 END = Structure(type(None))
@@ -37,7 +35,7 @@ class GeneratorBatches:
         self._seeds_globals = False
         self._batches: Iterator[Any] | None = None
         self._yielded = 0
-        # Asked for again, as after another number of workers was set, a batch has to be the same one.
+        # Asked for again, as after an interrupt, a batch has to be the same one.
         self._kept: dict[int, Any] = {}
         self._failure: Exception | None = None
 
@@ -67,17 +65,8 @@ class GeneratorBatches:
             batch = self._batch(step.number)
         except StopIteration:
             return FillReport(0, objects=[], structure=END)
-        structure, leaves = flatten(checked(batch, step.number, "generator"))
-        rows = write(leaves, list(out)) if out else None
-        if rows is None:  # old recipes refill one array for each batch, and would overwrite what is in the queue
-            leaves = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
-        return FillReport(
-            samples_in(leaves),
-            {"make": perf_counter() - began},
-            objects=leaves if rows is None else None,
-            rows=rows,
-            structure=structure,
-        )
+        # Old recipes refill one array for each batch, and would overwrite what is in the queue.
+        return delivered(batch, step.number, "generator", out, began, copied=True)
 
     def _batch(self, number: int) -> Any:
         if number < self._yielded and number not in self._kept:  # of a process that began in the middle

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from penstock._errors import BatchError
 from penstock._types import Array, Blobs, FillReport, Step
 from penstock.batches._structure import flatten, write
@@ -42,19 +44,18 @@ class SequenceBatches:
         began = perf_counter()
         if self.seeds_globals:
             seed_globals(self.seed, step.epoch, number, pipelines_in(self.data))
-        structure, leaves = flatten(checked(self.data[number], number, type(self.data).__name__))
-        rows = write(leaves, list(out)) if out else None
-        return FillReport(
-            samples_in(leaves),
-            {"make": perf_counter() - began},
-            objects=leaves if rows is None else None,
-            rows=rows,
-            structure=structure,
-        )
+        return delivered(self.data[number], number, type(self.data).__name__, out, began)
 
 
-def checked(batch: Any, number: int, source: str) -> Any:
-    """A user's batch, if it is one.
+def delivered(
+    batch: Any, number: int, source: str, out: Sequence[Array], began: float, *, copied: bool = False
+) -> FillReport:
+    """A user's batch, written into `out`, or in the report as it is.
+
+    Args:
+        number, source: of the batch, for errors.
+        began: when the user's code was called, by `perf_counter`.
+        copied: put copies of its arrays into the report.
 
     Raises:
         BatchError: it is None, or empty.
@@ -64,9 +65,19 @@ def checked(batch: Any, number: int, source: str) -> Any:
             f"batch {number} of `{source}` is {batch!r}, and a batch should be an array, or a tuple, list or dict of "
             "arrays"
         )
-    return batch
+    structure, leaves = flatten(batch)
+    rows = write(leaves, list(out)) if out else None
+    if rows is None and copied:
+        leaves = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    return FillReport(
+        _samples_in(leaves),
+        {"make": perf_counter() - began},
+        objects=leaves if rows is None else None,
+        rows=rows,
+        structure=structure,
+    )
 
 
-def samples_in(leaves: list[Any]) -> int:
+def _samples_in(leaves: list[Any]) -> int:
     """The rows of the first leaf that has any."""
     return next((len(leaf) for leaf in leaves if getattr(leaf, "shape", ())), 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from penstock._errors import BatchError
 from penstock._types import Array
 
 
@@ -50,6 +51,23 @@ def flatten(batch: Any) -> tuple[Structure, list[Any]]:
 def unflatten(structure: Structure, leaves: list[Any]) -> Any:
     """The batch again; `leaves` in the order in which `flatten` gave them."""
     return _put_together(structure, iter(leaves))
+
+
+def check_alike(structure: Structure, first: Structure, what: str, epoch: int, step: int) -> None:
+    """Refuse a batch that is put together in another way than the first one.
+
+    Args:
+        what: the batch, for the message.
+
+    Raises:
+        BatchError: it is.
+    """
+    if structure != first:
+        raise BatchError(
+            f"{what} is {structure}, and the first one was {first} (x stands for an array). Batches should be alike.",
+            epoch=epoch,
+            step=step,
+        )
 
 
 def write(leaves: list[Any], out: list[Array]) -> tuple[int, ...] | None:

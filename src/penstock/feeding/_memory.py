@@ -16,6 +16,11 @@ from penstock._types import Array
 ALIGNMENT_BYTES = 64  # a cache line, and what JAX asks for to take an array without a copy
 
 
+def padded(nbytes: int) -> int:
+    """A size in bytes, rounded up so that what follows is aligned."""
+    return -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
 def private_memory(nbytes: int) -> Array:
     """Aligned memory of this process, uint8, `(nbytes,)`."""
     raw = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from penstock._types import Array, BatchSpec
-from penstock.feeding._memory import ALIGNMENT_BYTES, private_memory
+from penstock.feeding._memory import padded, private_memory
 
 _PATIENCE_S = 0.05
 _PAUSE_S = 0.002
@@ -63,7 +63,7 @@ class SlotPool:
         self._clock = clock
         self._sleep = sleep
         self._worth_waiting = True
-        sizes = [_padded(array.nbytes) for array in spec.arrays]
+        sizes = [padded(array.nbytes) for array in spec.arrays]
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.slot_bytes = sum(sizes)
 
@@ -133,7 +133,3 @@ class SlotPool:
             memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)[:rows]
             for offset, array in zip(self._offsets, self.spec.arrays, strict=True)
         ]
-
-
-def _padded(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

@@ -11,7 +11,7 @@ from penstock.keras._asker import is_keras_asking
 
 
 class Endless(keras.utils.PyDataset):  # type: ignore[misc]
-    """A flow's stream without an end; made by `Flow.endless`.
+    """A flow's stream without an end; made by `Stream.endless`.
 
     `fit` takes the stream's next batches. `evaluate` and `predict` read by address, from the start of the epoch that
     the flow is in, and on into those that follow. The feeding settings are the flow's.
@@ -45,18 +45,18 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
         return next(self.flow)
 
     def on_epoch_begin(self) -> None:
-        """See `Flow.on_epoch_begin`."""
+        """See `Stream.on_epoch_begin`."""
         self.flow._epoch_begins(sys._getframe(1))
 
     def on_epoch_end(self) -> None:
-        """See `Flow.on_epoch_end`."""
+        """See `Stream.on_epoch_end`."""
         self.flow._epoch_ends(sys._getframe(1))
 
     # Keras must see one worker here, too.
 
     @property
     def workers(self) -> int:
-        """See `Flow.workers`."""
+        """See `Stream.workers`."""
         return 1 if is_keras_asking(sys._getframe(1)) else int(self.flow.workers)
 
     @workers.setter
@@ -65,7 +65,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def use_multiprocessing(self) -> bool:
-        """See `Flow.use_multiprocessing`."""
+        """See `Stream.use_multiprocessing`."""
         return False if is_keras_asking(sys._getframe(1)) else bool(self.flow.use_multiprocessing)
 
     @use_multiprocessing.setter
@@ -74,7 +74,7 @@ class Endless(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def max_queue_size(self) -> int:
-        """See `Flow.max_queue_size`."""
+        """See `Stream.max_queue_size`."""
         return int(self.flow.max_queue_size)
 
     @max_queue_size.setter

@@ -9,12 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock._errors import BatchError
 from penstock._types import Indices
 from penstock.batches._generator import GeneratorBatches
 from penstock.batches._sequence import SequenceBatches
-from penstock.batches._structure import Structure, unflatten
-from penstock.feeding._feeder import Batch
+from penstock.batches._structure import Structure, check_alike, unflatten
+from penstock.feeding._feeder import Batch, Feeder
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._settings import choose_seed
@@ -36,18 +35,15 @@ class Feed(Stream):
         self.data = data
         self._hooks = [name for name in ("on_epoch_begin", "on_epoch_end") if _is_defined(data, name)]
         self._epoch_is_open = False
+        self._has_changed = False
         self._structure: Structure | None = None
 
     def _make_batches(self) -> SequenceBatches:
         return SequenceBatches(self.data, self.seed)
 
-    def _order(self, maker: Any) -> Callable[[int], Indices]:
-        del maker
-        return self._in_order
-
-    def _in_order(self, epoch: int) -> Indices:
-        del epoch
-        return np.arange(self.n)
+    def _order(self) -> Callable[[int], Indices]:
+        n = self.n  # not the feed itself, which would then wait for the garbage collector
+        return lambda _: np.arange(n)
 
     def _identity(self) -> tuple[Any, ...]:
         return "sequence", type(self.data).__qualname__
@@ -55,13 +51,8 @@ class Feed(Stream):
     def _finish(self, batch: Batch) -> Any:
         if self._structure is None:
             self._structure = batch.structure
-        if batch.structure != self._structure:
-            raise BatchError(
-                f"batch {batch.step.number} of `{type(self.data).__name__}` is {batch.structure}, and the first one "
-                f"was {self._structure} (x stands for an array). Batches should be alike.",
-                epoch=batch.step.epoch,
-                step=batch.step.number,
-            )
+        step, name = batch.step, type(self.data).__name__
+        check_alike(batch.structure, self._structure, f"batch {step.number} of `{name}`", step.epoch, step.number)
         return unflatten(batch.structure, batch.arrays)
 
     @property
@@ -69,9 +60,7 @@ class Feed(Stream):
         return bool(self._hooks)
 
     def _enter_epoch(self) -> None:
-        if self._epoch_is_open and self._position % self._steps:
-            return
-        if self._epoch_is_open and self._read_by_address:
+        if self._epoch_is_open and (self._position % self._steps or self._read_by_address):
             return
         self._leave_epoch()
         self._call("on_epoch_begin")
@@ -91,8 +80,16 @@ class Feed(Stream):
             self.n = len(self.data)
             self._position = epoch * self._steps
             self._reopen()
-        elif self._feeder is not None:
-            self._feeder.renew()
+        self._has_changed = True
+
+    def _opened(self) -> Feeder:
+        with self.lock:
+            is_new = self._feeder is None
+            feeder = super()._opened()
+            if self._has_changed and not is_new:
+                feeder.renew()  # once for all hooks: it compares large arrays, and sends those that differ
+            self._has_changed = False
+            return feeder
 
 
 def feed(

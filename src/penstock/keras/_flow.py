@@ -20,8 +20,8 @@ from penstock.keras._stream import Stream
 class Flow(Stream):
     """Batches of images, endless in a loop, `len(flow)` an epoch.
 
-    Made by `ImageDataGenerator.flow` and `flow_from_directory`. Workers start with the first batch and live until
-    `close()`, garbage collection or the interpreter's end.
+    Made by `ImageDataGenerator.flow`, `flow_from_directory` and `flow_from_dataframe`. Workers start with the first
+    batch and live until `close()`, garbage collection or the interpreter's end.
 
     - `for x, y in flow`, `next(flow)`, `flow.next()`: the stream, made ahead, epoch after epoch.
     - `flow[i]`: batch i of the current epoch; asking twice gives the same twice and moves nothing.
@@ -63,9 +63,9 @@ class Flow(Stream):
         """The arrays of a batch in the structure that Keras's iterators yield."""
         raise NotImplementedError
 
-    def _order(self, maker: ImageBatches) -> Callable[[int], Indices]:
+    def _order(self) -> Callable[[int], Indices]:
         if type(self)._set_index_array is Flow._set_index_array and self._own_order is None:
-            return maker.randomness.order
+            return self._maker.randomness.order
         return self._order_of_the_users
 
     def _order_of_the_users(self, epoch: int) -> Indices:
@@ -90,9 +90,8 @@ class Flow(Stream):
 
     @property
     def index_array(self) -> Indices | None:
-        """The current epoch's samples in order, a copy; None before the first batch."""
-        feeder = self._feeder
-        if feeder is None:
+        """The current epoch's samples in order; before the first batch what was set, or None."""
+        if self._feeder is None:
             return self._own_order
         return self._plan.order(max(0, self._position - 1) // self._steps).copy()
 

@@ -11,7 +11,7 @@ import keras
 
 from penstock._errors import BatchError, FlowClosed
 from penstock.batches._generator import END, GeneratorBatches
-from penstock.batches._structure import Structure, unflatten
+from penstock.batches._structure import Structure, check_alike, unflatten
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._plan import EndlessPlan
 from penstock.feeding._stats import FeedStats
@@ -117,13 +117,7 @@ class GeneratorFeed(keras.utils.PyDataset):  # type: ignore[misc]
             raise StopIteration
         if self._structure is None:
             self._structure = batch.structure
-        if batch.structure != self._structure:
-            raise BatchError(
-                f"batch {self._position} is {batch.structure}, and the first one was {self._structure} (x stands for "
-                "an array). Batches should be alike.",
-                epoch=0,
-                step=self._position,
-            )
+        check_alike(batch.structure, self._structure, f"batch {self._position}", 0, self._position)
         self._position += 1
         self._maker.forget(self._position)
         return unflatten(batch.structure, batch.arrays)

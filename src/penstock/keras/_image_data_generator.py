@@ -251,7 +251,7 @@ class ImageDataGenerator:
             save_to_dir, save_prefix, save_format: write each delivered image there, too.
             ignore_class_split: do not mind that a subset lacks classes.
             subset: "training" or "validation".
-            workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
@@ -325,7 +325,7 @@ class ImageDataGenerator:
             subset: "training" or "validation", by class and rank.
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
@@ -414,7 +414,7 @@ class ImageDataGenerator:
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             validate_filenames: leave out rows whose file is missing or no image; False saves the look at each.
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            workers: threads that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.

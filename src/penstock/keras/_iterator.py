@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABCMeta
-from collections.abc import Iterator as Iterable
+from collections import abc
 from typing import Any
 
 import keras
@@ -95,7 +95,7 @@ class Iterator(keras.utils.PyDataset, metaclass=ABCMeta):  # type: ignore[misc]
             f"{type(self).__name__} should define `_get_batches_of_transformed_samples(index_array)`."
         )
 
-    def _flow_index(self) -> Iterable[Array]:
+    def _flow_index(self) -> abc.Iterator[Array]:
         """The sample numbers of one batch after the other, without end."""
         self.reset()
         while True:

@@ -66,7 +66,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         """The maker of the batches, with the user's settings as they are now."""
         raise NotImplementedError
 
-    def _order(self, maker: Any) -> Callable[[int], Indices]:
+    def _order(self) -> Callable[[int], Indices]:
         """The samples of an epoch in order, as a function of the epoch."""
         raise NotImplementedError
 
@@ -224,7 +224,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def workers(self) -> int:
-        """Threads that make batches; setting it changes nothing about the batches."""
+        """Threads or processes that make batches; setting it changes nothing about the batches."""
         return 1 if is_keras_asking(sys._getframe(1)) else self._feeding.workers
 
     @workers.setter
@@ -265,6 +265,10 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         """Batches in an epoch, at least one, so that an empty flow has a position, too."""
         return max(1, len(self))
 
+    def _border_after(self, position: int) -> int:
+        """Position of the next epoch's first batch."""
+        return (position // self._steps + 1) * self._steps
+
     def _take(self, asked: Pass | None = None) -> Any:
         """The stream's next batch; two threads that ask get one each."""
         self._check_caller()
@@ -277,7 +281,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                 self._epoch_is_shuffled = by_batch
                 self._enter_epoch()
             feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
-            end = (position // self._steps + 1) * self._steps if self._stops_at_borders else None
+            end = self._border_after(position) if self._stops_at_borders else None
             batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
             # Last: whatever fails before is tried again.
             if asked is not None:
@@ -310,20 +314,19 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                 if around is not None and around.asker.takes_tickets:
                     self._follow(around)
                 self._enter_epoch()
-            feeder, finish = self._opened(), self._finish
+            feeder = self._opened()
             if asked.epoch_start is None:  # training may go on meanwhile, and the pass is to stay in one epoch
                 asked.epoch_start = self._position - self._position % self._steps
             epoch_start = asked.epoch_start
             beside = asked.asker is Asker.PEEK or not self._reads_on(feeder, epoch_start, number, asked.asker)
             self._read_by_address |= asked.asker is Asker.USER
         position = epoch_start + number
-        end = (position // self._steps + 1) * self._steps
-        return finish(feeder.make(position) if beside else feeder.get(position, end))
+        return self._finish(feeder.make(position) if beside else feeder.get(position, self._border_after(position)))
 
     def _follow(self, around: Pass) -> None:
         """On to the next epoch where Keras begins to train a new one on the dataset around this one."""
         if not around.taken and self._read_by_address:
-            self._position = (self._position // self._steps + 1) * self._steps
+            self._position = self._border_after(self._position)
             self._read_by_address = False
             self._leave_epoch()
         around.taken += 1
@@ -364,7 +367,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
             return True
         if in_order:
             position = epoch_start + idx
-            feeder.look_ahead(position + 1, (position // self._steps + 1) * self._steps)
+            feeder.look_ahead(position + 1, self._border_after(position))
         return False
 
     def _opened(self) -> Feeder:
@@ -378,7 +381,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                 self._plan = Plan(
                     self.n,
                     self._batch_size,
-                    self._order(self._maker),
+                    self._order(),
                     lambda epoch: permutation(length, seed, epoch, stream=1),
                     self._resumed_at,
                 )

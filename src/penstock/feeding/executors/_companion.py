@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, final
 
 from penstock._errors import BatchError, FlowClosed, WorkerError
 from penstock._types import Array, FillReport, Step
-from penstock.feeding._memory import Segment
+from penstock.feeding._memory import Segment, padded
 from penstock.feeding.executors._travel import Luggage
 from penstock.feeding.executors._worker import Place
 
@@ -143,7 +143,7 @@ class Companion:
                 self._introduce(slot.key, slot)
                 return [_place(slot.key, array, array.ctypes.data - address) for array in out], []
         # Memory beyond the slots, which the consumer keeps all of: the worker writes elsewhere, and it is copied.
-        nbytes = sum(-(-array.nbytes // 64) * 64 for array in out)
+        nbytes = sum(padded(array.nbytes) for array in out)
         if self._bounce is None or self._bounce.nbytes < nbytes:
             if self._bounce is not None:
                 self._bounce.close()
@@ -155,7 +155,7 @@ class Companion:
         for array in out:
             places.append(_place(key, array, offset))
             copies.append(self._bounce.memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape))
-            offset += -(-array.nbytes // 64) * 64
+            offset += padded(array.nbytes)
         return places, copies
 
     def _introduce(self, key: int, segment: Slot | Segment) -> None:
@@ -220,9 +220,9 @@ class Companion:
         assert self._connection is not None
         assert self._process is not None
         deadline = None if limit_s is None else time.monotonic() + limit_s
-        # Not `Connection.poll`, which makes a selector each time: 40 us of the 250 that handing over a batch may take.
         if not self._used_bytes:  # once, in case that it dies before the first look
             self._used_bytes = _used_bytes(self._process.pid)
+        # Not `Connection.poll`, which makes a selector each time: 40 us of the 250 that handing over a batch may take.
         silence = select.poll()
         silence.register(self._connection, select.POLLIN)
         while not silence.poll(_LOOK_S * 1000):

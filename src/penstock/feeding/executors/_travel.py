@@ -16,7 +16,7 @@ import numpy as np
 
 from penstock._errors import WorkerError
 from penstock._types import Array, BatchMaker
-from penstock.feeding._memory import ALIGNMENT_BYTES, Segment
+from penstock.feeding._memory import Segment, padded
 from penstock.feeding.executors._stand_in import is_keras_dataset_class, stand_in
 from penstock.feeding.executors._worker import Place
 
@@ -150,7 +150,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if place.key not in self.segments and _has_same_bytes(_view(segment, turned), turned):
                 self.segments[place.key] = segment
                 return place, axes
-        segment = Segment(-(-array.nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+        segment = Segment(padded(array.nbytes))
         place = Place(self.next_key, 0, turned.shape, array.dtype.str)
         self.next_key += 1
         self.segments[place.key] = segment

@@ -17,14 +17,14 @@ from penstock.keras._passes import Passes
 AsBatch = Callable[[Any], Any]
 
 
-class Stream(Iterator[Any]):
+class PlainGenerator(Iterator[Any]):
     """A plain generator or iterator of batches, of which the first can be looked at without taking it.
 
     Args:
         batches: the user's.
 
     Example:
-        >>> stream = Stream(iter("abc"))
+        >>> stream = PlainGenerator(iter("abc"))
         >>> stream.first(), list(stream)
         ('a', ['a', 'b', 'c'])
     """
@@ -118,7 +118,7 @@ class Validation(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def recognised(data: Any, as_batch: AsBatch, name: str = "generator") -> Any:
-    """A `PyDataset` or a `Stream`; or what it was, for Keras to judge: it takes datasets of other libraries.
+    """A `PyDataset` or a `PlainGenerator`; or what it was, for Keras to judge: it takes datasets of other libraries.
 
     Raises:
         TypeError: arrays, which are no batches.
@@ -134,7 +134,7 @@ def recognised(data: Any, as_batch: AsBatch, name: str = "generator") -> Any:
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):
         return OldSequence(data, as_batch)
     if hasattr(data, "__next__"):
-        return Stream(map(as_batch, data))
+        return PlainGenerator(map(as_batch, data))
     return data
 
 
@@ -152,7 +152,7 @@ def as_batch_to_predict(inputs: int) -> AsBatch:
     return convert
 
 
-def batches_of(stream: Stream, count: int, class_weight: Mapping[int, float] | None = None) -> Generator[Any]:
+def batches_of(stream: PlainGenerator, count: int, class_weight: Mapping[int, float] | None = None) -> Generator[Any]:
     """At most `count` batches of a stream, so that no look ahead of Keras's takes more from the user's generator."""
     for batch in itertools.islice(stream, count):
         yield batch if class_weight is None else _weighted(batch, class_weight)

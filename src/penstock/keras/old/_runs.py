@@ -16,7 +16,7 @@ from penstock.keras._feeding import parse_workers
 from penstock.keras._flow import Flow
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._notice import notice
-from penstock.keras.old._data import AsBatch, Stream, Validation, as_batch, batches_of, recognised
+from penstock.keras.old._data import AsBatch, PlainGenerator, Validation, as_batch, batches_of, recognised
 from penstock.keras.old._repeated import Repeated
 from penstock.keras.old._steps import executed, whole_steps
 
@@ -77,7 +77,7 @@ class OldFeeding:
                 same = isinstance(data, Flow | Feed | Endless) and getattr(data, name) == value
                 if value is not None and not same:
                     setattr(data, name, value)
-        elif isinstance(data, Stream) and (self.use_multiprocessing or (workers or 0) > 1):
+        elif isinstance(data, PlainGenerator) and (self.use_multiprocessing or (workers or 0) > 1):
             notice(
                 "penstock: `workers` and `use_multiprocessing` have no effect on a plain generator, which can be asked "
                 "by one thread at a time; a flow or a keras.utils.PyDataset can be read by several."
@@ -97,7 +97,7 @@ def training(
     data = recognised(generator, as_batch)
     count = whole_steps(steps, "steps_per_epoch", data)
     feeding.set_on(data)
-    if isinstance(data, Stream):
+    if isinstance(data, PlainGenerator):
         return Run(batches_of(data, executed(model, count or 1) * max(1, epochs), class_weight), count)
     if isinstance(data, Flow | Feed) and count not in (None, len(data)):
         data = data.endless()
@@ -116,7 +116,7 @@ def validating(validation_data: Any, steps: Any, feeding: OldFeeding) -> Run:
         return Run(validation_data, None)
     data = recognised(validation_data, as_batch, "validation_data")
     count = whole_steps(steps, "validation_steps", data)
-    if isinstance(data, Stream):
+    if isinstance(data, PlainGenerator):
         return Run(Validation(data, count or 1), count)
     feeding.set_on(data)
     return Run(_readable(data, count), count)
@@ -127,7 +127,7 @@ def reading(model: Any, generator: Any, steps: Any, as_batch: AsBatch, feeding: 
     data = recognised(generator, as_batch)
     count = whole_steps(steps, "steps", data)
     feeding.set_on(data)
-    if isinstance(data, Stream):
+    if isinstance(data, PlainGenerator):
         return Run(batches_of(data, executed(model, count or 1)), count)
     return Run(_readable(data, count), count)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock.keras.old._data import Stream
+from penstock.keras.old._data import PlainGenerator
 from penstock.keras.old._names import Samples
 
 
@@ -21,7 +21,7 @@ def whole_steps(steps: Any, name: str, data: Any) -> int | None:
     """
     if steps is None:
         endless = isinstance(data, keras.utils.PyDataset) and data.num_batches is None
-        if endless or isinstance(data, Stream):
+        if endless or isinstance(data, PlainGenerator):
             raise ValueError(
                 f"`{name}` should say after how many batches to stop: a generator or an endless view has no end of its "
                 "own. Received: None"
@@ -45,7 +45,7 @@ def _batch_size(data: Any) -> int:
     size = getattr(data, "batch_size", None)
     if isinstance(size, int | np.integer) and size > 0:
         return int(size)
-    if isinstance(data, Stream):
+    if isinstance(data, PlainGenerator):
         return _rows(data.first())
     if isinstance(data, keras.utils.PyDataset):
         return _rows(data[0])
