@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
@@ -86,6 +87,8 @@ class DataFrameIterator(FileFlow):
             dtype=dtype,
             feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout),
         )
+        for warning in self._found.warnings:
+            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_dataframe`
         belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
         validated = "validated" if validate_filenames else "non-validated"
         notice(f"Found {self.samples} {validated} image filenames{belonging}.")

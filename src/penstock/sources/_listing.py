@@ -21,6 +21,7 @@ class Listing:
             numbers where a file may belong to several classes. None where there are no classes.
         targets: what else is to be learnt, `(samples, ...)`; a list of such for several outputs. None for nothing.
         weights: one number per file, `(samples,)`; None for none.
+        warnings: what the user should be told about what was left out.
     """
 
     directory: str
@@ -29,6 +30,7 @@ class Listing:
     classes: Any = None
     targets: Array | list[Array] | None = None
     weights: Array | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def filepaths(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -40,7 +39,7 @@ def list_table(
         classes: the classes to keep, in the order of their numbers; None for all, sorted.
         class_mode: "categorical", "binary", "sparse", "multi_output", "raw", "input" or None.
         split: the part of the rows to take, as two shares; None for all.
-        validate_filenames: leave out names that are no image files, with one warning.
+        validate_filenames: leave out names that are no image files, with one warning for all.
 
     Raises:
         ImportError: narwhals is not installed.
@@ -54,13 +53,14 @@ def list_table(
     if not all(isinstance(name, str) for name in names):
         raise TypeError(f"All values in column x_col={x_col} must be strings.")
     labels: list[Any] = []
+    warnings: list[str] = []
     if class_mode in WITH_CLASSES:
         labels = column(y_col, "y_col").to_list()
         _check_labels(labels, y_col, class_mode, classes)
     if class_mode == "multi_output" and not isinstance(y_col, list):
         raise TypeError(f'If class_mode="multi_output", y_col must be a list. Received {type(y_col).__name__}.')
     if classes and class_mode not in WITH_CLASSES:
-        warnings.warn(f'`classes` will be ignored given the class_mode="{class_mode}"', stacklevel=6)
+        warnings.append(f'`classes` will be ignored given the class_mode="{class_mode}"')
     weights = None
     if weight_col is not None:
         if not column(weight_col, "weight_col").dtype.is_numeric():
@@ -70,7 +70,12 @@ def list_table(
     directory = "" if directory is None else os.fspath(directory)
     rows = np.arange(len(names))
     if validate_filenames:
-        rows = _images_among(names, directory, x_col)
+        rows = _images_among(names, directory)
+        if len(rows) < len(names):
+            warnings.append(
+                f'Found {len(names) - len(rows)} invalid image filename(s) in x_col="{x_col}". '
+                "These filename(s) will be ignored."
+            )
     class_indices = None
     if class_mode in WITH_CLASSES:
         kept = tuple(dict.fromkeys(classes or ())) or _sorted_classes([labels[row] for row in rows])
@@ -87,6 +92,7 @@ def list_table(
         None if class_indices is None else [_numbers(labels[row], class_indices) for row in rows],
         _targets(column, y_col, class_mode, rows),
         None if weights is None else weights[rows],
+        tuple(warnings),
     )
 
 
@@ -134,7 +140,7 @@ def _check_labels(labels: Sequence[Any], y_col: Any, class_mode: str | None, cla
         raise ValueError(f'If class_mode="binary" there must be 2 classes. Found {len(set(labels))} classes.')
 
 
-def _images_among(names: Sequence[str], directory: str, x_col: Any) -> Indices:
+def _images_among(names: Sequence[str], directory: str) -> Indices:
     """The rows whose files are there and have an image's extension."""
 
     def is_image(name: str) -> bool:
@@ -142,14 +148,7 @@ def _images_among(names: Sequence[str], directory: str, x_col: Any) -> Indices:
 
     # Asking waits for the disk, and the more so on a network drive.
     with ThreadPoolExecutor(max_workers=16) as pool:
-        rows = np.flatnonzero(list(pool.map(is_image, names, chunksize=256)))
-    if len(rows) < len(names):
-        warnings.warn(
-            f'Found {len(names) - len(rows)} invalid image filename(s) in x_col="{x_col}". '
-            "These filename(s) will be ignored.",
-            stacklevel=7,  # the caller of `flow_from_dataframe`
-        )
-    return rows
+        return np.flatnonzero(list(pool.map(is_image, names, chunksize=256)))
 
 
 def _sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
