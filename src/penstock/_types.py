@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
-Blobs = Sequence[bytes | memoryview] | None
-"""What `BatchMaker.read` hands to `fill`: the bytes of each sample, or None for arrays in memory."""
+Blobs = Sequence[bytes | memoryview | Exception] | None
+"""What `BatchMaker.read` hands to `fill`: the bytes of each sample, or why there are none; None without files."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class Step:
         number: of the batch within its epoch, from 0.
         steps_per_epoch: batches in an epoch.
         indices: the samples, int64, `(samples,)`; fewer in an epoch's last batch.
+        fills_up: the samples are another rank's, and there only so that all ranks have as many steps.
     """
 
     epoch: int
     number: int
     steps_per_epoch: int
     indices: Indices
+    fills_up: bool = False
 
     @property
     def position(self) -> int:
@@ -75,6 +77,23 @@ class BatchSpec:
 
 
 @dataclass(frozen=True)
+class BadSample:
+    """A sample that could not be made, and that `on_error` has an answer for.
+
+    Attributes:
+        index: its number in its source.
+        path: its file; None for arrays.
+        reason: the error's words.
+        stand_in: number of the sample that took its place; None if it was left out.
+    """
+
+    index: int
+    path: str | None
+    reason: str
+    stand_in: int | None = None
+
+
+@dataclass(frozen=True)
 class FillReport:
     """What making one batch took.
 
@@ -84,6 +103,8 @@ class FillReport:
         objects: the batch itself, piece by piece, where it is in no slot; else None.
         rows: how much of each array is used; None for all of it.
         structure: how the pieces are put together, where that is not known beforehand.
+        indices: the samples that are in it, where they differ from the step's.
+        bad: samples that were left out or replaced.
     """
 
     samples: int
@@ -91,6 +112,8 @@ class FillReport:
     objects: list[Any] | None = None
     rows: tuple[int, ...] | None = None
     structure: Any = None
+    indices: Indices | None = None
+    bad: tuple[BadSample, ...] = ()
 
 
 class BatchMaker(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from penstock._types import Array, ArraySpec, Indices
+from penstock._types import Array, ArraySpec, Indices, Step
 
 
 class BatchColumn(Protocol):
@@ -23,8 +23,8 @@ class BatchColumn(Protocol):
         """Shape and dtype for a batch of `rows`; `images` is what the batch's images look like."""
         ...
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
-        """Write the rows of `indices`; `images` are the finished images of the same batch."""
+    def fill(self, step: Step, images: Array, out: Array) -> None:
+        """Write the rows of `step.indices`; `images` are the finished images of the same batch."""
         ...
 
 
@@ -43,9 +43,34 @@ class Values:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows, *self.array.shape[1:]), self.array.dtype)
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+    def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
-        out[...] = self.array[indices]
+        out[...] = self.array[step.indices]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the samples, and zero for those that only fill up a rank's last step.
+
+    Attributes:
+        weights: one for each sample; None for ones.
+        dtype: of what goes into the batch.
+    """
+
+    weights: Array | None
+    dtype: np.dtype[Any]
+    fits_slot: ClassVar[bool] = True
+
+    def spec(self, rows: int, images: ArraySpec) -> ArraySpec:
+        """See `BatchColumn.spec`."""
+        return ArraySpec((rows,), self.dtype)
+
+    def fill(self, step: Step, images: Array, out: Array) -> None:
+        """See `BatchColumn.fill`."""
+        if step.fills_up:
+            out.fill(0)
+        else:
+            out[...] = 1 if self.weights is None else self.weights[step.indices]
 
 
 @dataclass(frozen=True)
@@ -60,9 +85,9 @@ class ClassNumbers:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows,), self.dtype)
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+    def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
-        out[...] = self.classes[indices]
+        out[...] = self.classes[step.indices]
 
 
 @dataclass(frozen=True)
@@ -78,10 +103,10 @@ class OneHot:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows, self.class_count), self.dtype)
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+    def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
         out.fill(0)
-        out[np.arange(len(indices)), self.classes[indices]] = 1
+        out[np.arange(len(step.indices)), self.classes[step.indices]] = 1
 
 
 @dataclass(frozen=True)
@@ -111,10 +136,10 @@ class MultiHot:
         """See `BatchColumn.spec`."""
         return ArraySpec((rows, self.class_count), self.dtype)
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+    def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
         out.fill(0)
-        for row, index in enumerate(indices.tolist()):
+        for row, index in enumerate(step.indices.tolist()):
             out[row, self.numbers[self.starts[index] : self.starts[index + 1]]] = 1
 
 
@@ -128,6 +153,6 @@ class SameImages:
         """See `BatchColumn.spec`."""
         return images
 
-    def fill(self, indices: Indices, images: Array, out: Array) -> None:
+    def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
         out[...] = images

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from penstock._errors import BatchError, ImageError
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
 from penstock.batches._columns import BatchColumn
+from penstock.batches._image_rows import ImageRows
 from penstock.batches._randomness import Randomness
-from penstock.batches._user_code import seeded_by_sample
-from penstock.image._decode import Loading, decode_groups
-from penstock.image._pixels import Pixels
-from penstock.image._render import FunctionFailed, Rendering, render
+from penstock.batches._tolerance import RowFailed, Tolerance, make_rows
+from penstock.image._decode import Loading
+from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
 
@@ -35,6 +33,7 @@ class ImageBatches:
         columns: the batch's other arrays: extra inputs, then targets, then weights.
         loading: how files become arrays; None for arrays.
         float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
+        tolerance: what becomes of samples that cannot be made; None for an error.
         seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
     """
 
@@ -47,6 +46,7 @@ class ImageBatches:
     columns: tuple[BatchColumn, ...] = ()
     loading: Loading | None = None
     float_dtype: np.dtype[Any] | type = np.float32
+    tolerance: Tolerance | None = None
     seeds_globals: bool = False
 
     @property
@@ -63,16 +63,39 @@ class ImageBatches:
         """See `BatchMaker.read`."""
         if isinstance(self.source, ArraySource):
             return None
-        return self.source.read(step.indices)
+        return self.source.read(step.indices) if self.tolerance is None else self.source.attempt(step.indices)
 
     def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
         """See `BatchMaker.fill`."""
-        images = out[0]
-        fill_images = self._fill_from_arrays if blobs is None else partial(self._fill_from_files, blobs)
-        seconds = fill_images(step, images)
+        began = perf_counter()
+        rows = ImageRows(
+            self.source,
+            self.rendering,
+            self.loading,
+            self.float_dtype,
+            step,
+            self.randomness.transforms(step, *self._sides()),
+            blobs,
+            out[0],
+            self.randomness.seed if self.seeds_globals else None,
+        )
+        rows.seconds["transform"] = perf_counter() - began
+        try:
+            made = make_rows(rows.make, step.indices, len(self.source), self.tolerance)
+        except RowFailed as failed:
+            raise failed.error from failed.error.__cause__
+        if made.kept is not None:
+            out = [array[: len(made.kept)] for array in out]
+            out[0][:] = rows.out[made.kept]
         for column, array in zip((c for c in self.columns if c.fits_slot), out[1:], strict=True):
-            column.fill(step.indices, images, array)
-        return FillReport(len(step.indices), seconds)
+            column.fill(replace(step, indices=made.indices), out[0], array)
+        return FillReport(
+            len(made.indices),
+            dict(rows.seconds),
+            rows=tuple(map(len, out)) if made.kept is not None else None,
+            indices=made.indices if made.bad else None,
+            bad=made.bad,
+        )
 
     def assemble(self, step: Step, arrays: Sequence[Array]) -> list[Array]:
         """All arrays of a batch in order: those from `fill`, and the Python objects that no slot can hold."""
@@ -84,75 +107,10 @@ class ImageBatches:
             else:
                 objects = column.spec(len(step.indices), ArraySpec(images.shape, images.dtype))
                 complete.append(np.empty(objects.shape, objects.dtype))
-                column.fill(step.indices, images, complete[-1])
+                column.fill(step, images, complete[-1])
         return complete
-
-    def _fill_from_arrays(self, step: Step, out: Array) -> dict[str, float]:
-        assert isinstance(self.source, ArraySource)
-        began = perf_counter()
-        dtype = self.dtype if self.rendering.rounds_to is not None else None
-        images, which = self.source.take(step.indices, dtype)
-        pixels = Pixels.of_array(images, which, self.rendering.channels_first)
-        transforms = self.randomness.transforms(step, *self._sides())
-        try:
-            render(self._rendering(step, slice(None)), pixels, transforms, out)
-        except FunctionFailed as failure:
-            raise _function_error(self._code(), step, failure.args[0], None, failure.__cause__) from failure.__cause__
-        return {"transform": perf_counter() - began}
-
-    def _fill_from_files(self, blobs: Blobs, step: Step, out: Array) -> dict[str, float]:
-        assert isinstance(self.source, FileSource)
-        assert self.loading is not None
-        assert blobs is not None
-        began = perf_counter()
-        transforms = self.randomness.transforms(step, *self._sides())
-        decode_s, transform_s = 0.0, perf_counter() - began
-        paths = [self.source.paths[index] for index in step.indices.tolist()]
-        groups = decode_groups(blobs, paths, self.loading)
-        while True:
-            began = perf_counter()
-            try:
-                group, pixels = next(groups)
-            except StopIteration:
-                break
-            except ImageError as error:
-                error.index = int(step.indices[paths.index(str(error.path))])
-                raise
-            decoded = perf_counter()
-            try:
-                rendering = self._rendering(step, group)
-                render(rendering, pixels, transforms[group], out[group], compute_dtype=self.float_dtype)
-            except FunctionFailed as failure:
-                row = group.start + failure.args[0]
-                raise _function_error(self._code(), step, row, paths[row], failure.__cause__) from failure.__cause__
-            decode_s, transform_s = decode_s + decoded - began, transform_s + perf_counter() - decoded
-        return {"decode": decode_s, "transform": transform_s}
-
-    def _rendering(self, step: Step, rows: slice) -> Rendering:
-        """What happens to some of a batch's samples, in their order."""
-        if not self.seeds_globals:
-            return self.rendering
-        seeded = {
-            name: seeded_by_sample(function, self.randomness.seed, step.epoch, iter(step.indices[rows].tolist()))
-            for name in ("function", "by_image")
-            if (function := getattr(self.rendering, name)) is not None
-        }
-        return replace(self.rendering, **seeded)
-
-    def _code(self) -> str:
-        """What the user's code is called."""
-        return "`preprocessing_function`" if self.rendering.by_image is None else "your `ImageDataGenerator`"
 
     def _sides(self) -> tuple[int, int]:
         """Height and width of the finished images."""
         first = 1 if self.rendering.channels_first else 0
         return self.image_shape[first], self.image_shape[first + 1]
-
-
-def _function_error(what: str, step: Step, row: int, path: str | None, cause: BaseException | None) -> BatchError:
-    index = int(step.indices[row])
-    return BatchError(
-        f"{what} failed on sample {index}{f' ({path!r})' if path else ''}: {type(cause).__name__}: {cause}",
-        index=index,
-        path=path,
-    )

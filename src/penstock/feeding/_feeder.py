@@ -28,7 +28,7 @@ from time import perf_counter
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
-from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step
+from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step
 from penstock.feeding._plan import Steps
 from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
@@ -45,11 +45,13 @@ class Batch:
         step: who is in it.
         arrays: its pieces.
         structure: how they are put together, if the maker says it.
+        bad: samples that were left out or replaced.
     """
 
     step: Step
     arrays: list[Any]
     structure: Any = None
+    bad: tuple[BadSample, ...] = ()
 
     @classmethod
     def of(cls, step: Step, arrays: list[Array], report: FillReport) -> Batch:
@@ -57,7 +59,9 @@ class Batch:
         pieces: list[Any] = arrays if report.objects is None else report.objects
         if report.rows is not None:
             pieces = [array[:rows] for array, rows in zip(arrays, report.rows, strict=True)]
-        return cls(step, pieces, report.structure)
+        if report.indices is not None:
+            step = replace(step, indices=report.indices)
+        return cls(step, pieces, report.structure, report.bad)
 
 
 @dataclass
@@ -196,7 +200,7 @@ class Feeder:
             self._queue.popleft()
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
-            self._count(report, waited_s)
+            self._count(entry.step, report, waited_s)
             self._learn(report)
             return Batch.of(entry.step, entry.arrays, report)
 
@@ -228,7 +232,7 @@ class Feeder:
         began = perf_counter()
         report = make(self._maker, step, arrays)
         with self._lock:
-            self._count(report, perf_counter() - began)
+            self._count(step, report, perf_counter() - began)
         return Batch.of(step, arrays, report)
 
     def close(self) -> None:
@@ -319,8 +323,9 @@ class Feeder:
         if dropped and not self._closing.done():
             self._stats = replace(self._stats, dropped=self._stats.dropped + dropped)
 
-    def _count(self, report: FillReport, waited_s: float) -> None:
+    def _count(self, step: Step, report: FillReport, waited_s: float) -> None:
         stats = self._stats
+        known = {sample.index for sample in stats.bad} if report.bad else set()
         make_s = dict(stats.make_s)
         for stage, seconds in report.seconds.items():
             make_s[stage] = make_s.get(stage, 0.0) + seconds
@@ -330,4 +335,7 @@ class Feeder:
             samples=stats.samples + report.samples,
             wait_s=stats.wait_s + waited_s,
             make_s=make_s,
+            bad_samples=stats.bad_samples + len(report.bad),
+            bad=stats.bad + tuple(sample for sample in report.bad if sample.index not in known),
+            filled_up=stats.filled_up + step.fills_up,
         )

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, final
 
 import numpy as np
 
 from penstock._types import Indices, Step
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A rank's part of every epoch.
+
+    Attributes:
+        rank: from 0.
+        world: how many ranks there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+
+ALL = Shard()
 
 
 class Steps(Protocol):
@@ -28,12 +45,17 @@ class Steps(Protocol):
 class Plan:
     """The endless stream of batches, addressed by position.
 
+    Each step takes the next `world * batch_size` samples of an epoch's order, and each rank its run of `batch_size` of
+    them. What is left for the last step is dealt one by one, so that all ranks have as many steps; a rank that gets
+    none is given the first of them, which is another rank's.
+
     Args:
-        samples: in an epoch.
+        samples: in an epoch, of all ranks.
         batch_size: samples in a batch; an epoch's last batch may hold fewer.
         order: the samples of an epoch in order; a pure function of the epoch.
         batch_order: a shuffled order of an epoch's batches, by number.
-        resumed_at: a position and how many of its batch's samples were delivered before, with another batch size.
+        resumed_at: a position and how many of its step's samples were delivered before, with another batch size.
+        shard: whose batches these are.
     """
 
     def __init__(
@@ -43,10 +65,12 @@ class Plan:
         order: Callable[[int], Indices],
         batch_order: Callable[[int], Indices],
         resumed_at: tuple[int, int] = (0, 0),
+        shard: Shard = ALL,
     ) -> None:
         self.samples = samples
         self.batch_size = batch_size
         self._resumed_at = resumed_at
+        self._shard = shard
         # An epoch's order is needed by each of its steps, and the next one's while this one ends.
         self._order = lru_cache(maxsize=2)(order)
         self._batch_order = lru_cache(maxsize=2)(batch_order)
@@ -54,7 +78,7 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return -(-self.samples // self.batch_size)
+        return -(-self.samples // (self.batch_size * self._shard.world))
 
     def order(self, epoch: int) -> Indices:
         """The samples of an epoch in order, int64, `(samples,)`; do not write to it."""
@@ -69,12 +93,16 @@ class Plan:
         epoch, number = divmod(position, self.steps_per_epoch)
         if shuffled:
             number = int(self._batch_order(epoch)[number])
-        start = number * self.batch_size
-        stop = start + self.batch_size
+        rank, world = self._shard.rank, self._shard.world
+        start = number * self.batch_size * world
+        stop = start + self.batch_size * world
         if position == self._resumed_at[0]:
             start += self._resumed_at[1]
-        indices = np.ascontiguousarray(self._order(epoch)[start:stop])
-        return Step(epoch, number, self.steps_per_epoch, indices)
+        chunk = self._order(epoch)[start:stop]
+        is_full = len(chunk) == self.batch_size * world
+        own = chunk[rank * self.batch_size : (rank + 1) * self.batch_size] if is_full else chunk[rank::world]
+        fills_up = not len(own)
+        return Step(epoch, number, self.steps_per_epoch, np.ascontiguousarray(chunk[:1] if fills_up else own), fills_up)
 
 
 @final

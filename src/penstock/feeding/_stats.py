@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from penstock._types import BadSample
+
 
 @dataclass(frozen=True)
 class FeedStats:
@@ -20,6 +22,9 @@ class FeedStats:
         dropped: batches made ahead and thrown away, since another one was asked for than the next.
         overflows: batches that got memory beyond the slots, since the consumer held on to all of them.
         peak_bytes: the promised bound of the memory of batches made and not yet delivered.
+        bad_samples: how often a sample was left out or replaced, since it could not be made; see `on_error`.
+        bad: which, each once, in the order in which they came up.
+        filled_up: batches that a rank got only so that all ranks have as many steps; see `shard`.
     """
 
     batches: int = 0
@@ -30,3 +35,11 @@ class FeedStats:
     dropped: int = 0
     overflows: int = 0
     peak_bytes: int = 0
+    bad_samples: int = 0
+    bad: tuple[BadSample, ...] = ()
+    filled_up: int = 0
+
+    @property
+    def bad_paths(self) -> tuple[str, ...]:
+        """Files of the samples in `bad`."""
+        return tuple(sample.path for sample in self.bad if sample.path is not None)

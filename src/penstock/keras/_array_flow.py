@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
 
 from penstock._types import Array
-from penstock.batches._columns import Values
+from penstock.batches._columns import BatchColumn, Values
 from penstock.batches._images import ImageBatches
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding, check_batch_size
+from penstock.keras._feeding import Feeding, FeedingKeywords, check_batch_size
 from penstock.keras._flow import Flow
-from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches, weight_columns
 from penstock.sources._arrays import ArraySource
 
 
@@ -42,17 +42,12 @@ class NumpyArrayIterator(Flow):
         subset: str | None = None,
         ignore_class_split: bool = False,
         dtype: Any = None,
-        *,
-        workers: int | str = "auto",
-        max_queue_size: int = 10,
-        max_queue_bytes: int | str | None = None,
-        use_multiprocessing: bool | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT_S,
+        **feeding: Unpack[FeedingKeywords],
     ) -> None:
-        feeding = Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout)
+        how = Feeding.parse(**feeding)
         check_batch_size(batch_size)
         check_save_to_dir(save_to_dir, save_format)
-        seed = choose_seed(seed, image_data_generator.semantics)
+        seed = choose_seed(seed, image_data_generator.semantics, how.shard)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         self.dtype = keras.config.floatx() if dtype is None else dtype
         images, extras = _split_inputs(x)
@@ -72,21 +67,13 @@ class NumpyArrayIterator(Flow):
         self.image_data_generator = image_data_generator
         self.subset = subset
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
-        super().__init__(len(images), batch_size, shuffle, seed, feeding)
+        super().__init__(len(images), batch_size, shuffle, seed, how)
 
     def _make_batches(self) -> ImageBatches:
-        columns = [*self.x_misc]
+        columns: list[BatchColumn] = [Values(extra) for extra in self.x_misc]
         if self.y is not None:
-            columns.append(self.y)
-            if self.sample_weight is not None:
-                columns.append(self.sample_weight)
-        return image_batches(
-            self,
-            ArraySource(self.x),
-            self.x.shape[1:],
-            tuple(Values(column) for column in columns),
-            self._value_range(),
-        )
+            columns += [Values(self.y), *weight_columns(self, self.sample_weight)]
+        return image_batches(self, ArraySource(self.x), self.x.shape[1:], tuple(columns), self._value_range(), self.y)
 
     def _value_range(self) -> tuple[float, float]:
         """What brightness is clipped to: an integer dtype's range, else 0 to 1 or 0 to 255 by the largest value."""

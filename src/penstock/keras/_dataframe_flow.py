@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import Any, Unpack
 
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
+from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
 from penstock.keras._settings import AsTheyAre, Generator
@@ -51,12 +51,7 @@ class DataFrameIterator(FileFlow):
         keep_aspect_ratio: bool = False,
         dtype: Any = "float32",
         validate_filenames: bool = True,
-        *,
-        workers: int | str = "auto",
-        max_queue_size: int = 10,
-        max_queue_bytes: int | str | None = None,
-        use_multiprocessing: bool | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT_S,
+        **feeding: Unpack[FeedingKeywords],
     ) -> None:
         super().__init__(
             lambda split: list_table(
@@ -85,7 +80,7 @@ class DataFrameIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
-            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout),
+            feeding=Feeding.parse(**feeding),
         )
         for warning in self._found.warnings:
             warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_dataframe`

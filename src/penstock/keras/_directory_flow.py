@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Unpack
 
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
+from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
 from penstock.keras._settings import AsTheyAre, Generator
@@ -44,12 +44,7 @@ class DirectoryIterator(FileFlow):
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
         dtype: Any = None,
-        *,
-        workers: int | str = "auto",
-        max_queue_size: int = 10,
-        max_queue_bytes: int | str | None = None,
-        use_multiprocessing: bool | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT_S,
+        **feeding: Unpack[FeedingKeywords],
     ) -> None:
         generator = AsTheyAre() if image_data_generator is None else image_data_generator
         hidden = generator.semantics == "keras"
@@ -72,7 +67,7 @@ class DirectoryIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
-            feeding=Feeding.parse(workers, max_queue_size, max_queue_bytes, use_multiprocessing, timeout),
+            feeding=Feeding.parse(**feeding),
         )
         self.directory = directory
         notice(f"Found {self.samples} images belonging to {self.num_classes} classes.")

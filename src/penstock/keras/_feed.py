@@ -14,7 +14,7 @@ from penstock.batches._generator import GeneratorBatches
 from penstock.batches._sequence import SequenceBatches
 from penstock.batches._structure import Structure, check_alike, unflatten
 from penstock.feeding._feeder import Batch, Feeder
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding, parse_shard
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._settings import choose_seed
 from penstock.keras._stream import Stream
@@ -100,6 +100,7 @@ def feed(
     max_queue_size: int = 10,
     max_queue_bytes: int | str | None = None,
     timeout: float | None = DEFAULT_TIMEOUT_S,
+    shard: tuple[int, int] = (0, 1),
 ) -> Feed | GeneratorFeed:
     """Have batches made ahead, in order, by several workers.
 
@@ -113,6 +114,7 @@ def feed(
         max_queue_size: batches ready ahead.
         max_queue_bytes: bound on their memory, in bytes or as "2GB".
         timeout: seconds after which a batch that does not come is an error; None for never.
+        shard: `(rank, number of ranks)`: the batches of a sequence that this process trains on, every so manieth one.
 
     Returns:
         A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
@@ -135,7 +137,9 @@ def feed(
         use_multiprocessing = data.use_multiprocessing if use_multiprocessing is None else use_multiprocessing
     settings = max_queue_size, max_queue_bytes, use_multiprocessing, timeout
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes | type):
-        return Feed(data, Feeding.parse(workers, *settings))
+        return Feed(data, Feeding.parse(workers, *settings, shard=shard))
+    if parse_shard(shard).world > 1:
+        raise ValueError("A generator cannot be shared out: let each rank's own yield the batches of that rank.")
     if hasattr(data, "__next__") or _takes_nothing(data):
         feeding = Feeding.parse(1 if workers == "auto" else workers, *settings)
         return GeneratorFeed(_generator_batches(data, feeding), feeding)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from penstock._types import Executor
 from penstock.feeding._cpus import usable_cpus
+from penstock.feeding._plan import ALL, Shard
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.keras._notice import notice
@@ -19,6 +21,18 @@ DEFAULT_TIMEOUT_S = 300.0
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
+
+
+class FeedingKeywords(TypedDict, total=False):
+    """The keywords of `Feeding.parse`, for those who pass them on."""
+
+    workers: int | str
+    max_queue_size: int
+    max_queue_bytes: int | str | None
+    use_multiprocessing: bool | None
+    timeout: float | None
+    on_error: str
+    shard: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ class Feeding:
         max_queue_bytes: bound on their memory; None for none.
         use_multiprocessing: True for processes; None and False for threads.
         timeout_s: for one batch; None for no limit.
+        on_error: what becomes of samples that cannot be made: "raise", "skip" or "substitute".
+        shard: whose batches they are.
     """
 
     workers: int
@@ -38,10 +54,19 @@ class Feeding:
     max_queue_bytes: int | None = None
     use_multiprocessing: bool | None = None
     timeout_s: float | None = DEFAULT_TIMEOUT_S
+    on_error: str = "raise"
+    shard: Shard = ALL
 
     @classmethod
     def parse(
-        cls, workers: Any, max_queue_size: Any, max_queue_bytes: Any, use_multiprocessing: Any, timeout: Any
+        cls,
+        workers: Any = "auto",
+        max_queue_size: Any = 10,
+        max_queue_bytes: Any = None,
+        use_multiprocessing: Any = None,
+        timeout: Any = DEFAULT_TIMEOUT_S,
+        on_error: Any = "raise",
+        shard: Any = (0, 1),
     ) -> Feeding:
         """Check the keywords as the user gave them."""
         return cls(
@@ -50,6 +75,8 @@ class Feeding:
             parse_bytes(max_queue_bytes),
             parse_multiprocessing(use_multiprocessing),
             parse_timeout(timeout),
+            parse_on_error(on_error),
+            parse_shard(shard),
         )
 
     @property
@@ -113,6 +140,24 @@ def parse_timeout(timeout: Any) -> float | None:
     if isinstance(timeout, int | float | np.number) and not isinstance(timeout, bool) and timeout > 0:
         return float(timeout)
     raise ValueError(f"`timeout` should be a positive number of seconds, or None. Received: {timeout!r}")
+
+
+def parse_on_error(on_error: Any) -> str:
+    """One of three words."""
+    if on_error not in ("raise", "skip", "substitute"):
+        raise ValueError(f'`on_error` should be "raise", "skip" or "substitute". Received: {on_error!r}')
+    return str(on_error)
+
+
+def parse_shard(shard: Any) -> Shard:
+    """A rank, from 0, and the number of ranks."""
+    try:
+        rank, world = map(operator.index, shard)
+    except (TypeError, ValueError):
+        rank, world = -1, 0
+    if not 0 <= rank < world:
+        raise ValueError(f"`shard` should be a rank, from 0, and the number of ranks, as (0, 1). Received: {shard!r}")
+    return Shard(rank, world)
 
 
 def check_batch_size(batch_size: Any) -> None:

@@ -15,7 +15,7 @@ from penstock.batches._images import ImageBatches
 from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
-from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches
+from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches, weight_columns
 from penstock.sources._files import EXTENSIONS, FileSource
 from penstock.sources._listing import Listing
 
@@ -61,7 +61,7 @@ class FileFlow(Flow):
     ) -> None:
         check_batch_size(batch_size)
         check_save_to_dir(save_to_dir, save_format)
-        seed = choose_seed(seed, image_data_generator.semantics)
+        seed = choose_seed(seed, image_data_generator.semantics, feeding.shard)
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         self.dtype = keras.config.floatx() if dtype is None else dtype
         self.target_size: Any = tuple(target_size) if isinstance(target_size, Iterable) else target_size
@@ -112,7 +112,8 @@ class FileFlow(Flow):
             self.image_shape,
             self._columns(),
             (0.0, self._largest_value()),
-            loading=self._loading,
+            self._found.classes,
+            self._loading,
         )
 
     def _columns(self) -> tuple[BatchColumn, ...]:
@@ -131,7 +132,10 @@ class FileFlow(Flow):
             columns = [OneHot(np.asarray(self.classes, np.int32), self.num_classes, dtype)]
         else:
             columns = [ClassNumbers(np.asarray(self.classes, np.int32), dtype)]
-        return (*columns, *([] if self._found.weights is None else [Values(self._found.weights)]))
+        return (*columns, *self._weight_columns())
+
+    def _weight_columns(self) -> list[BatchColumn]:
+        return weight_columns(self, self._found.weights)
 
     def _largest_value(self) -> float:
         """What brightness is clipped to; the first file speaks for all."""
@@ -148,8 +152,8 @@ class FileFlow(Flow):
             return arrays[0]
         if self.class_mode != "multi_output":
             return tuple(arrays)
-        weights = 0 if self._found.weights is None else 1
-        return (arrays[0], arrays[1 : len(arrays) - weights], *arrays[len(arrays) - weights :])
+        end = len(arrays) - len(self._weight_columns())
+        return (arrays[0], arrays[1:end], *arrays[end:])
 
 
 def _split(validation_split: float, subset: str | None) -> tuple[float, float] | None:

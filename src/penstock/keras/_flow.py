@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from penstock._types import Array, Indices, Step
+from penstock._types import Array, BadSample, Indices, Step
 from penstock.batches._images import ImageBatches
 from penstock.feeding._feeder import Batch
 from penstock.keras._feeding import Feeding, check_batch_size
+from penstock.keras._notice import notice
 from penstock.keras._saved_images import save_images
 from penstock.keras._stream import Stream
 
@@ -52,6 +53,7 @@ class Flow(Stream):
         self._ready = threading.local()
         self._indexed: Step | None = None
         self._own_order: Indices | None = None
+        self._has_told = False
 
     # --- what a kind of flow says about itself, beside `data_format`, `dtype`, `subset` and `save_...` ---
 
@@ -114,6 +116,11 @@ class Flow(Stream):
             yield self._indexed.indices.copy()
 
     @property
+    def on_error(self) -> str:
+        """What becomes of samples that cannot be made: "raise", "skip" or "substitute"."""
+        return self._feeding.on_error
+
+    @property
     def batch_size(self) -> int:
         """Samples in a batch; setting it goes on at the next epoch's start."""
         return self._batch_size
@@ -145,6 +152,9 @@ class Flow(Stream):
 
     def _finish(self, batch: Batch) -> Any:
         step = batch.step
+        if batch.bad and not self._has_told:
+            self._has_told = True
+            notice(f"penstock: {_told(batch.bad[0])} `flow.stats` counts and names all such samples.")
         complete = self._maker.assemble(step, batch.arrays)
         if self.save_to_dir:
             names = self.save_to_dir, self.save_prefix, self.save_format
@@ -171,3 +181,8 @@ class Flow(Stream):
                 step = replace(feeder.plan.step(self._position), indices=indices)
             maker = self._maker
         return self._packed(maker.assemble(step, feeder.make_step(step).arrays))
+
+
+def _told(bad: BadSample) -> str:
+    became = "is left out" if bad.stand_in is None else f"is replaced by sample {bad.stand_in}"
+    return f"sample {bad.index} {became}: {bad.reason}"

@@ -238,6 +238,8 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        on_error: str = "raise",
+        shard: tuple[int, int] = (0, 1),
     ) -> NumpyArrayIterator:
         """Batches from images in memory.
 
@@ -256,6 +258,10 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
+                "substitute" takes the next good one of the same class. `flow.stats` says which they are.
+            shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
+                this process trains on. Give all ranks the same seed.
 
         Returns:
             A flow that yields `images`, `(images, y)` or `(images, y, sample_weight)`.
@@ -283,6 +289,8 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            on_error=on_error,
+            shard=shard,
         )
 
     def flow_from_directory(
@@ -308,6 +316,8 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        on_error: str = "raise",
+        shard: tuple[int, int] = (0, 1),
     ) -> DirectoryIterator:
         """Batches from image files, a folder for each class.
 
@@ -330,6 +340,10 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
+                "substitute" takes the next good one of the same class. `flow.stats` says which they are.
+            shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
+                this process trains on. Give all ranks the same seed.
 
         Returns:
             A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
@@ -361,6 +375,8 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            on_error=on_error,
+            shard=shard,
         )
 
     def flow_from_dataframe(
@@ -390,6 +406,8 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        on_error: str = "raise",
+        shard: tuple[int, int] = (0, 1),
         **deprecated: Any,
     ) -> DataFrameIterator:
         """Batches from image files that a dataframe lists, with what is to be learnt of each.
@@ -419,6 +437,10 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
+                "substitute" takes the next good one of the same class. `flow.stats` says which they are.
+            shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
+                this process trains on. Give all ranks the same seed.
             **deprecated: `has_ext`, `sort` and `drop_duplicates` of old scripts: a warning, and no effect.
 
         Returns:
@@ -463,6 +485,8 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            on_error=on_error,
+            shard=shard,
         )
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:

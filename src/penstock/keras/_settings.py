@@ -10,9 +10,11 @@ import keras
 import numpy as np
 
 from penstock._types import Array
-from penstock.batches._columns import BatchColumn
+from penstock.batches._columns import BatchColumn, Values, Weights
 from penstock.batches._images import ImageBatches
 from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
+from penstock.batches._tolerance import Tolerance
+from penstock.feeding._plan import ALL, Shard
 from penstock.image._augment import Augmentation
 from penstock.image._decode import Loading, can_be_written
 from penstock.image._draw import Transforms
@@ -65,11 +67,22 @@ class AsTheyAre:
         """None: nobody has replaced a method."""
 
 
-def choose_seed(seed: Any, semantics: str) -> int:
+def choose_seed(seed: Any, semantics: str, shard: Shard = ALL) -> int:
     """The seed in use: the user's, or one drawn from NumPy's global generator.
 
     Drawn there, so that `keras.utils.set_random_seed` makes everything reproducible.
+
+    Raises:
+        ValueError: it is out of range, or would be another one for each rank.
     """
+    if shard.world > 1 and seed is None:
+        raise ValueError(
+            f"`seed` should be a number, the same for all {shard.world} ranks: they share one order of the samples."
+        )
+    if shard.world > 1 and semantics == "keras":
+        raise ValueError(
+            'semantics="keras" draws by batch, which ranks share out. Use semantics="corrected" for `shard`.'
+        )
     limit = 2**32 if semantics == "keras" else 2**64
     if seed is None:
         return int(np.random.randint(2**31 - 1))
@@ -113,9 +126,14 @@ def image_batches(
     image_shape: tuple[int, ...],
     columns: tuple[BatchColumn, ...],
     value_range: tuple[float, float],
+    labels: Any,
     loading: Loading | None = None,
 ) -> ImageBatches:
-    """The maker of a flow's batches, with its generator's settings as they are now."""
+    """The maker of a flow's batches, with its generator's settings as they are now.
+
+    Args:
+        labels: of each sample, for those who may stand in for one another; None for none.
+    """
     generator: Generator = flow.image_data_generator
     dtype = np.dtype(flow.dtype)
     as_keras = generator.semantics == "keras"
@@ -156,7 +174,20 @@ def image_batches(
         columns,
         loading,
         np.dtype(keras.config.floatx()) if keras.config.floatx() == "float64" else np.dtype(np.float32),
+        Tolerance.of(flow.on_error, labels),
     )
+
+
+def weight_columns(flow: Flow, weights: Array | None) -> list[BatchColumn]:
+    """The weights that go into a batch, if any do.
+
+    Where a rank may be left without a sample, all batches of all ranks have weights: Keras wants them alike.
+    """
+    if flow._feeding.shard.world == 1:
+        return [] if weights is None else [Values(weights)]
+    if weights is None and not flow._leaves_ranks_out:
+        return []
+    return [Weights(weights, np.dtype(np.float32) if weights is None else weights.dtype)]
 
 
 def _randomness(flow: Flow, augmentation: Augmentation, as_keras: bool) -> Randomness:

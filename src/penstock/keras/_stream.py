@@ -97,7 +97,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     # --- the stream ---
 
     def __len__(self) -> int:
-        return -(-self.n // self._batch_size)
+        return -(-self.n // self._step_samples)
 
     def __iter__(self) -> Self:
         return self
@@ -153,7 +153,8 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     def state_dict(self, *, position: int | None = None) -> dict[str, Any]:
         """Where the stream is, to go on from in another process: `{version, seed, epoch, samples, fingerprint}`.
 
-        It counts samples, so it holds no worker count and no batch size. It can be written as JSON.
+        It counts samples, those of all ranks, so it holds no worker count, no batch size and no number of ranks. It can
+        be written as JSON.
 
         Args:
             position: of the stream, in batches delivered; None for now.
@@ -161,7 +162,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         with self.lock:
             self._check_samples()
             epoch, number = divmod(self._position if position is None else position, self._steps)
-            samples = number * self._batch_size
+            samples = number * self._step_samples
             if epoch * self._steps + number == self._resumed_at[0]:
                 samples += self._resumed_at[1]
             mark = self._fingerprint(shuffled=bool(samples) and self._epoch_is_shuffled)
@@ -183,7 +184,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                 "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
                 "differ, or the batch size where batches were shuffled. Load it into a flow like the one that saved it."
             )
-        number, skipped = divmod(saved.samples, self._batch_size)
+        number, skipped = divmod(saved.samples, self._step_samples)
         if skipped and self._follows_batches:
             raise ValueError(
                 f'semantics="keras" draws by batch, so {saved.samples} samples into an epoch it cannot go on with '
@@ -259,6 +260,21 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
 
     # --- inside ---
+
+    @property
+    def _step_samples(self) -> int:
+        """Samples that all ranks together take in a step."""
+        return self._batch_size * self._feeding.shard.world
+
+    @property
+    def _leaves_ranks_out(self) -> bool:
+        """Whether a step holds fewer samples than there are ranks: the last one, or the first after resuming."""
+        position, skipped = self._resumed_at
+        start = position % self._steps * self._step_samples
+        sizes = [self.n % self._step_samples]
+        if skipped:
+            sizes.append(min(start + self._step_samples, self.n) - start - skipped)
+        return any(0 < size < self._feeding.shard.world for size in sizes)
 
     @property
     def _steps(self) -> int:
@@ -384,6 +400,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                     self._order(),
                     lambda epoch: permutation(length, seed, epoch, stream=1),
                     self._resumed_at,
+                    self._feeding.shard,
                 )
                 self._feeder = Feeder(
                     self._plan,

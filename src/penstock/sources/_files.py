@@ -39,19 +39,29 @@ class FileSource:
         Raises:
             ImageError: a file is gone, or cannot be read; it names the path.
         """
+        blobs: list[bytes | memoryview] = []
+        for blob in self.attempt(indices):
+            if isinstance(blob, ImageError):
+                raise blob
+            blobs.append(blob)
+        return blobs
+
+    def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
+        """The bytes of each of the samples, or the error of a file that is gone, or cannot be read."""
         numbers = indices.tolist()
         blobs = read_files([self.paths[index] for index in numbers])
         return [
             self._read_by_python(index) if blob is None else blob for index, blob in zip(numbers, blobs, strict=True)
         ]
 
-    def _read_by_python(self, index: int) -> bytes:
+    def _read_by_python(self, index: int) -> bytes | ImageError:
         path = self.paths[index]
         try:
             return read_file(path)
         except OSError as error:
-            why = error.strerror or str(error)
-            raise ImageError(f"{path!r} cannot be read: {why}.", index=index, path=path) from error
+            complaint = ImageError(f"{path!r} cannot be read: {error.strerror or error}.", index=index, path=path)
+            complaint.__cause__ = error
+            return complaint
 
 
 def list_class_folders(
