@@ -14,13 +14,13 @@ import time
 from collections.abc import Sequence
 from multiprocessing import Pipe, reduction, spawn
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 from penstock._errors import BatchError, FlowClosed, WorkerError
 from penstock._types import Array, FillReport, Step
-from penstock.feeding._memory import Segment, padded
+from penstock.feeding._memory import Segment
+from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage
-from penstock.feeding.executors._worker import Place
 
 _TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
@@ -48,14 +48,6 @@ class _DiedError(Exception):
     """The process is gone; the message says how."""
 
 
-class Slot(NamedTuple):
-    """Memory that batches are written to: its size, its descriptor, and the key by which workers know it."""
-
-    nbytes: int
-    descriptor: int
-    key: int
-
-
 @final
 class Companion:
     """Has batches made by a process of its own; a `Hand` of a crew.
@@ -65,11 +57,11 @@ class Companion:
 
     Args:
         luggage: the maker; set anew, it is sent before the next batch.
-        slots: what batches are written to, by the address where it begins here; they come and go.
+        slots: what batches are written to.
         timeout_s: for one batch; None for no limit.
     """
 
-    def __init__(self, luggage: Luggage, slots: dict[int, Slot], timeout_s: float | None) -> None:
+    def __init__(self, luggage: Luggage, slots: SharedSlots, timeout_s: float | None) -> None:
         self.luggage = luggage
         self._sent: Luggage | None = None
         self._slots = slots
@@ -77,8 +69,7 @@ class Companion:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._known: set[int] = set()  # keys of slots that the worker has
-        self._bounce: Segment | None = None
-        self._bounces = 0
+        self._desk = Desk(slots)
         self._used_bytes = 0  # memory of the worker when it was last looked at
         self._stopped = False
 
@@ -118,51 +109,27 @@ class Companion:
         """Let the process end: its pipe does."""
         self._stopped = True
         self._forget()
-        if self._bounce is not None:
-            self._bounce.close()
+        self._desk.close()
 
     def _made(self, step: Step, out: Sequence[Array]) -> FillReport:
         if self._process is None:
             self._start()
         if self._sent is not self.luggage:
             self._pass_luggage()
-        places, bounced = self._places(out)
-        self._send("make", step, places)
+        spread = self._desk.spread(out) if out else None
+        if spread is not None:
+            self._introduce(spread.key, spread.segment)
+        self._send("make", step, [] if spread is None else spread.places)
         report: FillReport = self._answer(self._timeout_s, f"batch {step.number} of epoch {step.epoch}")
-        for array, copy in zip(out, bounced, strict=False):
-            array[...] = copy
+        if spread is not None:
+            spread.fetch(out)
         return report
-
-    def _places(self, out: Sequence[Array]) -> tuple[list[Place], list[Array]]:
-        """Where the arrays lie for the worker; and where they are to be fetched from, if not in a slot."""
-        if not out:
-            return [], []
-        start = out[0].ctypes.data
-        for address, slot in tuple(self._slots.items()):
-            if address <= start < address + slot.nbytes:
-                self._introduce(slot.key, slot)
-                return [_place(slot.key, array, array.ctypes.data - address) for array in out], []
-        # Memory beyond the slots, which the consumer keeps all of: the worker writes elsewhere, and it is copied.
-        nbytes = sum(padded(array.nbytes) for array in out)
-        if self._bounce is None or self._bounce.nbytes < nbytes:
-            if self._bounce is not None:
-                self._bounce.close()
-            self._bounce = Segment(nbytes)
-            self._bounces += 1
-        key = -2 * self._bounces  # even; slots have odd ones
-        self._introduce(key, self._bounce)
-        offset, places, copies = 0, [], []
-        for array in out:
-            places.append(_place(key, array, offset))
-            copies.append(self._bounce.memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape))
-            offset += padded(array.nbytes)
-        return places, copies
 
     def _introduce(self, key: int, segment: Slot | Segment) -> None:
         """Tell the worker of memory on its first use, and of what is gone since."""
         if key in self._known:
             return
-        gone = self._known.difference(slot.key for slot in tuple(self._slots.values()))
+        gone = self._known.difference(self._slots.keys())
         if gone:
             self._send("forget", tuple(gone))
             self._known -= gone
@@ -293,10 +260,6 @@ def _used_bytes(pid: int) -> int:
             return int(statm.read().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
         return 0
-
-
-def _place(key: int, array: Array, offset: int) -> Place:
-    return Place(key, offset, array.shape, array.dtype.str)
 
 
 def _named(step: Step) -> str:

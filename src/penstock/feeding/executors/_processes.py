@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -13,8 +11,9 @@ from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
-from penstock.feeding.executors._companion import Companion, Slot
+from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._shared_slots import SharedSlots
 from penstock.feeding.executors._travel import pack
 
 
@@ -37,9 +36,8 @@ class ProcessExecutor:
     def __init__(self, workers: int, timeout_s: float | None = None) -> None:
         self.workers = workers
         self._timeout_s = timeout_s
-        self._slots: dict[int, Slot] = {}
+        self._slots = SharedSlots()
         self._shared: list[Segment] = []
-        self._keys = itertools.count(-1, -2)
         self._crew = Crew(partial(_let_go, self._slots, self._shared))
         weakref.finalize(self, self._crew.dismiss).atexit = False
 
@@ -68,11 +66,7 @@ class ProcessExecutor:
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
-        segment = Segment(max(1, nbytes))
-        self._slots[segment.address] = Slot(segment.nbytes, segment.descriptor, next(self._keys))
-        # With the last array in it the slot is gone, as when batches grow and slots are made anew.
-        weakref.finalize(segment.memory, _drop, self._slots, segment.address).atexit = False
-        return segment.memory[:nbytes]
+        return self._slots.allocate(nbytes)
 
     def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
         """See `Executor.submit`."""
@@ -84,17 +78,9 @@ class ProcessExecutor:
         _let_go(self._slots, self._shared)
 
 
-def _drop(slots: dict[int, Slot], address: int) -> None:
-    """Close a slot's descriptor; called by the garbage collector, so it takes no lock."""
-    slot = slots.pop(address, None)
-    if slot is not None:
-        os.close(slot.descriptor)
-
-
-def _let_go(slots: dict[int, Slot], shared: list[Segment]) -> None:
+def _let_go(slots: SharedSlots, shared: list[Segment]) -> None:
     """Close all descriptors, once no thread needs them to hand them over."""
-    for address in tuple(slots):
-        _drop(slots, address)
+    slots.close()
     for segment in shared:
         segment.close()
     shared.clear()
