@@ -17,7 +17,7 @@ pytestmark = pytest.mark.backends
 
 SCRIPTS = sorted(
     path
-    for pattern in ("cifar10_*", "cats_*", "own_*")
+    for pattern in ("cifar10_*", "cats_*", "own_*", "pool_*")
     for path in Path(__file__).parents[1].glob(f"scripts/{pattern}.py")
 )
 
@@ -45,4 +45,4 @@ def test_a_script_of_old_runs_with_only_its_import_line_changed(script: Path, pi
 
 
 def test_there_is_a_script_of_every_time() -> None:
-    assert len(SCRIPTS) == 7
+    assert len(SCRIPTS) == 8

@@ -100,6 +100,7 @@ def feed(
     max_queue_size: int = 10,
     max_queue_bytes: int | str | None = None,
     timeout: float | None = DEFAULT_TIMEOUT_S,
+    pool: Any = None,
     shard: tuple[int, int] = (0, 1),
 ) -> Feed | GeneratorFeed:
     """Have batches made ahead, in order, by several workers.
@@ -114,7 +115,9 @@ def feed(
         max_queue_size: batches ready ahead.
         max_queue_bytes: bound on their memory, in bytes or as "2GB".
         timeout: seconds after which a batch that does not come is an error; None for never.
-        shard: `(rank, number of ranks)`: the batches of a sequence that this process trains on, every so manieth one.
+        pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of a sequence, and
+            stays open; None for workers of the feed's own.
+        shard: `(rank, number of ranks)`: the batches of a sequence that this process trains on, dealt out one by one.
 
     Returns:
         A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
@@ -137,7 +140,9 @@ def feed(
         use_multiprocessing = data.use_multiprocessing if use_multiprocessing is None else use_multiprocessing
     settings = max_queue_size, max_queue_bytes, use_multiprocessing, timeout
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes | type):
-        return Feed(data, Feeding.parse(workers, *settings, shard=shard))
+        return Feed(data, Feeding.parse(workers, *settings, pool=pool, shard=shard))
+    if pool is not None:
+        raise ValueError("A generator needs a worker of its own, which a pool cannot give: leave `pool` out.")
     if parse_shard(shard).world > 1:
         raise ValueError("A generator cannot be shared out: let each rank's own yield the batches of that rank.")
     if hasattr(data, "__next__") or _takes_nothing(data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -13,8 +14,10 @@ import numpy as np
 from penstock._types import Executor
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._plan import ALL, Shard
+from penstock.feeding.executors._pool_threads import PoolThreadExecutor
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
+from penstock.feeding.executors._users_pool import UsersPool
 from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -31,6 +34,7 @@ class FeedingKeywords(TypedDict, total=False):
     max_queue_bytes: int | str | None
     use_multiprocessing: bool | None
     timeout: float | None
+    pool: Any
     on_error: str
     shard: tuple[int, int]
 
@@ -45,6 +49,7 @@ class Feeding:
         max_queue_bytes: bound on their memory; None for none.
         use_multiprocessing: True for processes; None and False for threads.
         timeout_s: for one batch; None for no limit.
+        pool: the user's, which makes the batches; None for workers of our own.
         on_error: what becomes of samples that cannot be made: "raise", "skip" or "substitute".
         shard: whose batches they are.
     """
@@ -54,6 +59,7 @@ class Feeding:
     max_queue_bytes: int | None = None
     use_multiprocessing: bool | None = None
     timeout_s: float | None = DEFAULT_TIMEOUT_S
+    pool: UsersPool | None = None
     on_error: str = "raise"
     shard: Shard = ALL
 
@@ -65,29 +71,43 @@ class Feeding:
         max_queue_bytes: Any = None,
         use_multiprocessing: Any = None,
         timeout: Any = DEFAULT_TIMEOUT_S,
+        pool: Any = None,
         on_error: Any = "raise",
         shard: Any = (0, 1),
     ) -> Feeding:
         """Check the keywords as the user gave them."""
+        users = None if pool is None else UsersPool(pool)
+        if users is not None and workers == "auto":
+            workers = users.workers or workers
         return cls(
             parse_workers(workers),
             parse_queue_size(max_queue_size),
             parse_bytes(max_queue_bytes),
             parse_multiprocessing(use_multiprocessing),
             parse_timeout(timeout),
+            users,
             parse_on_error(on_error),
             parse_shard(shard),
         )
 
     @property
     def patience_s(self) -> float | None:
-        """How long a consumer waits for a batch; processes are watched by what attends them, and replaced."""
-        return None if self.use_multiprocessing else self.timeout_s
+        """How long a consumer waits for a batch; processes and pools are watched by those that attend them."""
+        return None if self.use_multiprocessing or self.pool is not None else self.timeout_s
+
+    @property
+    def seeds_globals(self) -> bool:
+        """Whether each worker is a process, in which global random generators can be seeded for it alone."""
+        if self.pool is not None:
+            return bool(self.workers) and not self.pool.has_threads
+        return bool(self.workers) and bool(self.use_multiprocessing)
 
     def executor(self) -> Executor:
         """A new executor that makes batches this way."""
         if not self.workers:
             return SerialExecutor()
+        if self.pool is not None:
+            return self._pool_executor(self.pool)
         if self.use_multiprocessing and os.name == "posix":
             # Here, since elsewhere some of what it imports is not there.
             from penstock.feeding.executors._processes import ProcessExecutor
@@ -95,6 +115,16 @@ class Feeding:
             return ProcessExecutor(self.workers, self.timeout_s)
         if self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
+        return ThreadExecutor(self.workers)
+
+    def _pool_executor(self, pool: UsersPool) -> Executor:
+        if pool.has_threads:
+            return PoolThreadExecutor(pool, self.workers, self.timeout_s)
+        if sys.platform == "linux":
+            from penstock.feeding.executors._pool_processes import PoolProcessExecutor
+
+            return PoolProcessExecutor(pool, self.workers, self.timeout_s)
+        notice("penstock: a pool of processes needs Linux; threads make the batches.")
         return ThreadExecutor(self.workers)
 
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from penstock._types import Array
+from penstock.feeding.executors._users_pool import UsersPool
 from penstock.image._augment import Augmentation, ShiftRange
 from penstock.image._draw import Transforms, as_dict, draw_as_keras
 from penstock.image._standardize import Standardization, learn
@@ -66,6 +67,8 @@ class ImageDataGenerator:
         validation_split: the share that `subset="validation"` takes.
         interpolation_order: 0 nearest, 1 linear, 2 to 5 splines (through SciPy, and slow).
         dtype: of the finished images; None for Keras's `floatx()`.
+        pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of this generator's
+            flows; it is never closed here. None for workers that each flow starts for itself.
         semantics: "corrected" does what the parameters' names say; "keras" is bug for bug what Keras 2.9 to 3 does,
             with its draws. See "Two semantics" in the README.
         dim_ordering: Keras 1's name of `data_format`: "tf", "th" or "default"; deprecated.
@@ -107,6 +110,7 @@ class ImageDataGenerator:
         interpolation_order: int = 1,
         dtype: Any = None,
         *,
+        pool: Any = None,
         semantics: str = "corrected",
         dim_ordering: str | None = None,
     ) -> None:
@@ -126,6 +130,9 @@ class ImageDataGenerator:
             raise TypeError(f"`preprocessing_function` should be callable. Received: {preprocessing_function!r}")
         if rescale is not None and not (isinstance(rescale, int | float | np.number) and np.isfinite(rescale)):
             raise ValueError(f"`rescale` should be None or a finite number. Received: {rescale!r}")
+        if pool is not None:
+            UsersPool(pool)  # refused here, rather than by the first flow
+        self.pool = pool
         self.semantics = semantics
         self.featurewise_center = featurewise_center
         self.samplewise_center = samplewise_center
@@ -219,6 +226,9 @@ class ImageDataGenerator:
 
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "pool": None}  # a pool belongs to the process that has opened it
+
     def flow(
         self,
         x: Any,
@@ -238,6 +248,7 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        pool: Any = None,
         on_error: str = "raise",
         shard: tuple[int, int] = (0, 1),
     ) -> NumpyArrayIterator:
@@ -258,6 +269,8 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
+                None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
@@ -289,6 +302,7 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            pool=self.pool if pool is None else pool,
             on_error=on_error,
             shard=shard,
         )
@@ -316,6 +330,7 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        pool: Any = None,
         on_error: str = "raise",
         shard: tuple[int, int] = (0, 1),
     ) -> DirectoryIterator:
@@ -340,6 +355,8 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
+                None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
@@ -375,6 +392,7 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            pool=self.pool if pool is None else pool,
             on_error=on_error,
             shard=shard,
         )
@@ -406,6 +424,7 @@ class ImageDataGenerator:
         max_queue_bytes: int | str | None = None,
         use_multiprocessing: bool | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
+        pool: Any = None,
         on_error: str = "raise",
         shard: tuple[int, int] = (0, 1),
         **deprecated: Any,
@@ -437,6 +456,8 @@ class ImageDataGenerator:
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
             timeout: seconds after which a batch that does not come is an error; None for never.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
+                None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
@@ -485,6 +506,7 @@ class ImageDataGenerator:
             max_queue_bytes=max_queue_bytes,
             use_multiprocessing=use_multiprocessing,
             timeout=timeout,
+            pool=self.pool if pool is None else pool,
             on_error=on_error,
             shard=shard,
         )

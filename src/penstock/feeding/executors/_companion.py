@@ -21,6 +21,7 @@ from penstock._types import Array, FillReport, Step
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage
+from penstock.feeding.executors._worker import understood
 
 _TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
@@ -203,13 +204,10 @@ class Companion:
                 hint = "" if limit_s == _ANSWER_S else " If it needs longer, raise `timeout`."
                 raise WorkerError(f"{what}: a worker process has not answered for {limit_s:g} s, and was ended.{hint}")
         try:
-            made, result = pickle.loads(self._connection.recv_bytes())
+            answer = self._connection.recv_bytes()
         except (EOFError, OSError):
             raise _DiedError(self._ending()) from None
-        if made:
-            return result
-        result.add_note(f"In worker process {self._process.pid}:\n{result.traceback_text}")
-        raise result
+        return understood(answer, self._process.pid)
 
     def _ending(self) -> str:
         """Wait for the process, and say how it ended; one that has not by then is killed."""

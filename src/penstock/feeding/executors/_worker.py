@@ -71,10 +71,10 @@ class Segments:
         return flat.reshape(place.shape)
 
 
-class _Unpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
     """Finds large arrays in segments."""
 
-    def __init__(self, payload: bytes, segments: Segments) -> None:
+    def __init__(self, payload: bytes | memoryview, segments: Segments) -> None:
         super().__init__(BytesIO(payload))
         self._segments = segments
 
@@ -124,7 +124,7 @@ class _Worker:
         def unpack() -> None:
             self._maker = None
             self._segments.forget_all_but(keys)
-            self._maker = _Unpickler(payload, self._segments).load().alone()
+            self._maker = Unpickler(payload, self._segments).load().alone()
 
         self._answer(unpack)
 
@@ -135,14 +135,35 @@ class _Worker:
 
     def _answer(self, function: Callable[[], Any]) -> None:
         """Send what a function returns, or how it failed."""
+        answer = answered(function)
         try:
-            text = _pickled((True, function()))
-        except BaseException as error:  # a user's code may end with anything, `sys.exit` included
-            text = _failure(error, traceback.format_exc())
-        try:
-            self._connection.send_bytes(text)
+            self._connection.send_bytes(answer)
         except OSError:
             os._exit(0)  # nobody is there any more
+
+
+def answered(function: Callable[[], Any]) -> bytes:
+    """What a function returns, or how it failed, for `understood` in another process."""
+    try:
+        return _pickled((True, function()))
+    except BaseException as error:  # a user's code may end with anything, `sys.exit` included
+        return _failure(error, traceback.format_exc())
+
+
+def understood(answer: bytes, pid: int | None) -> Any:
+    """What a function has returned in another process.
+
+    Args:
+        pid: of that process, for the note on an error.
+
+    Raises:
+        BatchError: it has failed there.
+    """
+    succeeded, result = pickle.loads(answer)
+    if succeeded:
+        return result
+    result.add_note(f"In worker process {pid}:\n{result.traceback_text}")
+    raise result
 
 
 def _pickled(answer: Any) -> bytes:

@@ -1,0 +1,193 @@
+"""Batches made by the processes of a pool that the user has opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import final
+
+import numpy as np
+
+from penstock._errors import PenstockError, WorkerError
+from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock.feeding._memory import Segment
+from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._pool_worker import RemoteMaker, Task, Window, work
+from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
+from penstock.feeding.executors._travel import Luggage, pack
+from penstock.feeding.executors._users_pool import LostError, Question, UsersPool
+from penstock.feeding.executors._worker import understood
+
+_TRIES = 3  # as many deaths as for workers of our own
+
+
+@final
+class PoolProcessExecutor:
+    """Gives batches to the processes of a user's pool, one at a time to each.
+
+        submit ──> queue ──> thread ──(task)──> the pool: some worker of it fills the slot
+                               └────(report)──────┘
+
+    The threads wait for answers, ask again for those that died with their worker, and end with the flow. The maker and
+    the slots are in memory of this process, into which the workers look, so that a task is some hundred bytes.
+
+    Args:
+        pool: whose workers are processes on this machine; it stays open.
+        workers: batches under way at a time.
+        timeout_s: for one batch; None for no limit.
+    """
+
+    is_elsewhere = True
+
+    def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
+        self.workers = workers
+        self._pool = pool
+        self._timeout_s = timeout_s
+        self._slots = SharedSlots()
+        self._shared: list[Segment] = []
+        self._crew = Crew(partial(_let_go, self._slots, self._shared))
+        weakref.finalize(self, self._crew.dismiss).atexit = False
+
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`; a worker process has no flow to ask."""
+        return self._crew.has(threading.current_thread())
+
+    def start(self, maker: BatchMaker) -> None:
+        """See `Executor.start`."""
+        self._luggage = pack(maker)
+        remote = self._shown(self._luggage)
+        status = Segment(8 * self.workers)
+        self._status = status
+        self._shared.append(status)
+        self._hands = [
+            _Hand(Question(self._pool, self._timeout_s), remote, self._slots, status, number)
+            for number in range(self.workers)
+        ]
+        self._crew.start(self._hands)
+
+    def renew(self, maker: BatchMaker) -> None:
+        """See `Executor.renew`. Large arrays that are as they were stay where they are."""
+        before, self._luggage = self._luggage, pack(maker, self._luggage)
+        if self._luggage is before:
+            return
+        kept = {id(self._status), *map(id, self._luggage.segments.values())}
+        for segment in self._shared:
+            if id(segment) not in kept:
+                segment.close()
+        self._shared[:] = [self._status]
+        remote = self._shown(self._luggage)
+        for hand in self._hands:
+            hand.remote = remote
+
+    def allocate(self, nbytes: int) -> Array:
+        """See `Executor.allocate`."""
+        return self._slots.allocate(nbytes)
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """See `Executor.submit`."""
+        return self._crew.submit(step, out)
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._crew.end()
+        _let_go(self._slots, self._shared)
+
+    def _shown(self, luggage: Luggage) -> RemoteMaker:
+        """Put a maker where the workers can see it."""
+        payload = Segment(len(luggage.payload))
+        payload.memory[:] = np.frombuffer(luggage.payload, np.uint8)
+        self._shared += [payload, *luggage.segments.values()]
+        arrays = ((key, _window(segment)) for key, segment in luggage.segments.items())
+        return RemoteMaker(_window(payload), tuple(arrays))
+
+
+@final
+class _Hand:
+    """Has batches made by one process of the pool at a time.
+
+    Args:
+        status: where the process that takes a batch writes its number, at `desk`.
+    """
+
+    def __init__(self, question: Question, remote: RemoteMaker, slots: SharedSlots, status: Segment, desk: int) -> None:
+        self.remote = remote
+        self._question = question
+        self._desk = Desk(slots)
+        self._status = _window(status)
+        self._pid = status.memory.view(np.int64)[desk : desk + 1]
+        self._number = desk
+
+    def make(self, step: Step, out: Sequence[Array]) -> FillReport:
+        """See `Hand.make`.
+
+        Raises:
+            WorkerError: the pool is over or does not answer, or its processes die of this batch.
+        """
+        spread = self._desk.spread(out) if out else None
+        slot, places = (None, ()) if spread is None else (_window(spread.segment), tuple(spread.places))
+        task = Task(self.remote, step, places, slot, self._status, self._number)
+        for _ in range(_TRIES):
+            report = self._asked(task)
+            if report is not None:
+                if spread is not None:
+                    spread.fetch(out)
+                return report
+        raise WorkerError(
+            f"{_TRIES} processes of the pool in a row died while they made batch {step.number} of epoch {step.epoch}. "
+            "One that was killed has often run out of memory: use fewer of them or smaller batches."
+        )
+
+    def stop(self) -> None:
+        """See `Hand.stop`."""
+        self._question.drop()
+
+    def close(self) -> None:
+        """See `Hand.close`."""
+        self._desk.close()
+
+    def _asked(self, task: Task) -> FillReport | None:
+        """The report on a batch; None if its process has died, or Ctrl-C has reached it."""
+        self._pid[0] = 0
+        try:
+            answer = self._question.ask(
+                work, task, f"batch {task.step.number} of epoch {task.step.epoch}", self._is_lost
+            )
+        except LostError:
+            return None
+        except PenstockError:
+            raise
+        except Exception as error:
+            raise WorkerError(
+                f"The pool could not make batch {task.step.number} of epoch {task.step.epoch}: {type(error).__name__}: "
+                f"{str(error).rstrip('.')}. Its processes should run on this machine, as this user, and have penstock installed."
+            ) from error
+        report = understood(answer, int(self._pid[0]))
+        return report if isinstance(report, FillReport) else None
+
+    def _is_lost(self) -> bool:
+        """Whether the process that has begun is gone."""
+        pid = int(self._pid[0])
+        try:
+            if pid:
+                os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
+
+
+def _window(segment: Segment | Slot) -> Window:
+    return Window(os.getpid(), segment.descriptor, os.fstat(segment.descriptor).st_ino, segment.nbytes)
+
+
+def _let_go(slots: SharedSlots, shared: list[Segment]) -> None:
+    """Close all descriptors, once no thread needs them."""
+    slots.close()
+    for segment in shared:
+        segment.close()
+    shared.clear()

@@ -1,0 +1,92 @@
+"""Batches made by the threads of a pool that the user has opened."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import final
+
+from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock.feeding._memory import private_memory
+from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._make import make
+from penstock.feeding.executors._users_pool import Question, UsersPool
+
+
+@final
+class PoolThreadExecutor:
+    """Gives batches to the threads of a user's pool.
+
+    Args:
+        pool: whose workers are threads; it stays open.
+        workers: batches under way at a time.
+        timeout_s: for one batch; None for no limit.
+    """
+
+    is_elsewhere = False
+
+    def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
+        self.workers = workers
+        self._hands = [_Hand(pool, timeout_s) for _ in range(workers)]
+        self._crew = Crew()
+        weakref.finalize(self, self._crew.dismiss).atexit = False
+
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`."""
+        thread = threading.current_thread()
+        return self._crew.has(thread) or any(hand.thread is thread for hand in self._hands)
+
+    def start(self, maker: BatchMaker) -> None:
+        """See `Executor.start`."""
+        self.renew(maker)
+        self._crew.start(self._hands)
+
+    def renew(self, maker: BatchMaker) -> None:
+        """See `Executor.renew`."""
+        for hand in self._hands:
+            hand.maker = maker
+
+    def allocate(self, nbytes: int) -> Array:
+        """See `Executor.allocate`."""
+        return private_memory(nbytes)
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+        """See `Executor.submit`."""
+        return self._crew.submit(step, out)
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._crew.end()
+
+
+@final
+class _Hand:
+    """Has batches made by one thread of the pool at a time."""
+
+    maker: BatchMaker
+
+    def __init__(self, pool: UsersPool, timeout_s: float | None) -> None:
+        self._question = Question(pool, timeout_s)
+        self.thread: threading.Thread | None = None  # of the pool, while it is at a batch
+
+    def make(self, step: Step, out: Sequence[Array]) -> FillReport:
+        """See `Hand.make`."""
+        what = f"batch {step.number} of epoch {step.epoch}"
+        report: FillReport = self._question.ask(self._made, (step, out), what, lambda: False)
+        return report
+
+    def stop(self) -> None:
+        """See `Hand.stop`."""
+        self._question.drop()
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _made(self, task: tuple[Step, Sequence[Array]]) -> FillReport:
+        self.thread = threading.current_thread()
+        try:
+            return make(self.maker, *task)
+        finally:
+            self.thread = None
