@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 # Raised where Keras saves JAX variables to HDF5.
 KERAS_OWN = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 MODULES = [
@@ -32,6 +34,38 @@ def test_readme_snippet_runs(snippet: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_check_that_the_readme_shows_prints_that(tmp_path: Path) -> None:
+    """All but the rates, which differ from run to run."""
+    (shown,) = re.findall(r"```console\n\$ (penstock check .*?)```", README, re.DOTALL)
+    line, _, expected = shown.partition("\n")
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(50):
+            Image.effect_noise((120, 90), 50).save(tmp_path / "photos" / name / f"{k}.jpg")
+    cats, dogs = tmp_path / "photos" / "cats", tmp_path / "photos" / "dogs"
+    (cats / "12.jpg").write_bytes((cats / "12.jpg").read_bytes()[:3000])
+    (cats / "31.jpg").write_text("<!DOCTYPE html><title>404 Not Found</title>")
+    (dogs / "7.jpg").write_bytes(b"")
+    Image.effect_noise((120, 90), 50).save(dogs / "8.jpg", "PNG")
+    Image.effect_noise((120, 90), 50).save(dogs / "50.webp")
+    code = "import sys; from penstock.cli import main; sys.argv[0] = 'penstock'; main()"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *line.split()[1:]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+
+    def plain(text: str) -> list[str]:
+        text = re.sub(r"(Checked in) .*", r"\1", text)
+        text = re.sub(r"\d+ bytes not processed", "bytes", text)
+        return [line.rstrip() for line in text.splitlines()]
+
+    assert plain(done.stdout) == plain(expected)
 
 
 def test_there_are_snippets_and_examples() -> None:

@@ -8,60 +8,19 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import command, environment, files_below, penstock
 from penstock.cli._ctrl_c import remembered_ctrl_c
 from penstock.cli._endings import CommandError, plain_endings
 from penstock.cli._photographs import MANIFEST, make_crops, shipped_photographs
 from penstock.cli._training_images import crops_to_train_on, folder_to_train_on
 
-# What a user types is `penstock ...`. Here warnings are errors, some modules are missing, and there is no network.
-PENSTOCK = """
-import signal, socket, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is begun with Ctrl-C ignored
-missing, *arguments = sys.argv[1:]
-for name in filter(None, missing.split(",")):
-    sys.modules[name] = None
-
-class NoSocket(socket.socket):
-    def __init__(self, *args, **kwargs):
-        raise AssertionError("the demo must not use the network")
-
-socket.socket = NoSocket
-sys.argv = ["penstock", *arguments]
-from penstock.cli import main
-main()
-"""
 QUICK = ("--epochs", "1", "--rounds", "1", "--batch-size", "4")
-
-
-def command(*arguments: str, missing: str = "") -> list[str]:
-    return [sys.executable, "-W", "error", "-c", PENSTOCK, missing, *arguments]
-
-
-def environment() -> dict[str, str]:
-    """Without the back end that the tests choose, the demo chooses one itself."""
-    return {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "COLUMNS")}
-
-
-def penstock(*arguments: str, cwd: Path, missing: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments, missing=missing),
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment() | variables,
-        timeout=200,
-    )
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def write_images(folder: Path, **counts: int) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from penstock import ImageDataGenerator, ImageError
 from penstock.keras._flow import Flow
 from penstock.sources._files import list_class_folders
+from penstock.sources._walk import list_files
 
 NOBODY = 65534
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="links, pipes and permissions as POSIX has them")]
@@ -154,6 +155,20 @@ def test_a_folder_that_must_not_be_listed_is_an_error_not_fewer_images(unprivile
     if name != ".":
         with pytest.raises(PermissionError):
             list_class_folders(unprivileged, classes=["dogs", "cats", "no folder of this name"])
+
+
+def test_a_list_of_all_files_names_the_folders_that_it_misses(unprivileged: Path) -> None:
+    withhold(unprivileged / "cats" / "below")
+    listed = list_files(unprivileged)
+    assert listed.paths == tuple(str(unprivileged / name) for name in ("cats/0.png", "dogs/0.png"))
+    assert [error.filename for error in listed.unlisted] == [str(unprivileged / "cats" / "below")]
+    withhold(unprivileged, 0o444)
+    listed = list_files(unprivileged)
+    assert listed.paths == ()
+    assert [error.filename for error in listed.unlisted] == [str(unprivileged / name) for name in ("cats", "dogs")]
+    withhold(unprivileged)
+    with pytest.raises(PermissionError):
+        list_files(unprivileged)
 
 
 def test_a_folder_whose_insides_must_not_be_looked_at_is_named(unprivileged: Path) -> None:

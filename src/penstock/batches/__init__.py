@@ -1,1 +1,1 @@
-"""Batch number n: where image and sources meet."""
+"""Where image and sources meet: batch number n, and the check of files before there are batches."""

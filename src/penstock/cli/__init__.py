@@ -1,4 +1,4 @@
-"""The command line: `penstock demo` and, in time, its sisters.
+"""The command line: `penstock demo`, `penstock check` and, in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -10,6 +10,11 @@
     _classic_model    the cats-and-dogs network
     _training         fitting it, with progress
     _grid, _picture   augmented images, and their file
+    _check            what `penstock check` does, step by step
+    _check_report     what it says
+    _check_list       the list that it writes
+    _terminal         bars and spinners, and text that any terminal can print
+    _quiet            decoders that would talk into them
     _ctrl_c           which Keras would swallow
     _endings          how every command ends
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import penstock
-from penstock.cli._endings import plain_endings
+from penstock.cli._endings import CANNOT_SCAN, plain_endings
 
 app = typer.Typer(
     name="penstock",
@@ -23,6 +23,18 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"penstock {penstock.__version__}")
         raise typer.Exit
+
+
+def _threads(text: str) -> str:
+    if text != "auto" and (not text.isdecimal() or int(text) == 0):
+        raise typer.BadParameter('should be "auto" or a number from 1 on.')
+    return text
+
+
+def _list_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in (".csv", ".json"):
+        raise typer.BadParameter("should be a file that ends in .csv or .json.")
+    return path
 
 
 def _workers(text: str) -> str:
@@ -74,3 +86,42 @@ def demo(
                 seed=seed,
             )
         )
+
+
+@app.command()
+def check(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", exists=True, file_okay=False, help="The images, flat or in class folders, at any depth."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=_list_file, help="Write the whole list there, as .csv or .json."),
+    ] = None,
+    workers: Annotated[
+        str, typer.Option(metavar="N", callback=_threads, help='Threads that read; "auto" is one per usable CPU.')
+    ] = "auto",
+    max_pixels: Annotated[
+        int,
+        typer.Option(min=1, help="An image of more pixels is large, and so is a file of more than 3 bytes for each."),
+    ] = 50_000_000,
+) -> None:
+    """Read every image of a folder as training would, and list those that are damaged, mislabelled or very large.
+
+    Exits with 0 where nothing is wrong, with 1 where something is, with 2 where there is nothing to check.
+    """
+    with plain_endings(failed=CANNOT_SCAN):
+        from rich.console import Console
+
+        from penstock.cli._check import CheckOptions, run_check
+        from penstock.cli._check_report import CheckReport
+
+        options = CheckOptions(
+            directory=directory,
+            out=out,
+            workers=workers if workers == "auto" else int(workers),
+            max_pixels=max_pixels,
+        )
+        raise typer.Exit(run_check(options, CheckReport(Console(highlight=False, markup=False, soft_wrap=True))))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import penstock
 from penstock.cli._photographs import CropFolder
+from penstock.cli._terminal import TerminalReport, counted
 from penstock.cli._training_images import TrainingImages
 from penstock.feeding._cpus import usable_cpus
 
@@ -25,39 +22,14 @@ if TYPE_CHECKING:
 _BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 
 
-class DemoReport:
-    """Prints each step's outcome; bars and spinners vanish when a step is done, and show on terminals only.
-
-    Args:
-        console: where to.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """A spinner."""
-        if self._console.is_terminal:
-            with self._console.status(f"{what} ..."):
-                yield
-        else:
-            yield
-
-    @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
-        """A bar, and a function that moves it on by one."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        terminal = self._console.is_terminal
-        with Progress(*columns, console=self._console, transient=True, disable=not terminal) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda: progress.advance(task)
+class DemoReport(TerminalReport):
+    """Prints each step's outcome."""
 
     def heading(self, keras_version: str, backend: str) -> None:
         """Who is at work."""
         self._say(
             f"penstock {penstock.__version__}, Keras {keras_version} on {_BACKENDS.get(backend, backend)}, "
-            f"{_counted(usable_cpus(), 'CPU')}\n"
+            f"{counted(usable_cpus(), 'CPU')}\n"
         )
 
     def crops(self, crops: CropFolder) -> None:
@@ -86,7 +58,7 @@ class DemoReport:
             table.add_row("Keras's own class", *_cells(rates.keras))
         self._console.print(table)
         count, batches = len(rates.penstock.images_per_s), rates.penstock.batches
-        rounds = f"{_counted(count, 'round')} of {_counted(batches, 'batch', 'batches')}"
+        rounds = f"{counted(count, 'round')} of {counted(batches, 'batch', 'batches')}"
         if rates.keras is None:
             self._say(f"Median of {rounds}. This Keras has no ImageDataGenerator of its own to compare with.\n")
             return
@@ -117,9 +89,6 @@ class DemoReport:
         """Where the picture is."""
         self._say(f"Six images, each as six epochs show it to the model: {path}\nDone in {seconds:.0f} s.")
 
-    def _say(self, text: str) -> None:
-        self._console.print(text)
-
 
 def _cells(rate: FeedRate) -> tuple[str, str, str]:
     slowest, fastest = min(rate.images_per_s), max(rate.images_per_s)
@@ -128,10 +97,6 @@ def _cells(rate: FeedRate) -> tuple[str, str, str]:
 
 def _percent(share: float) -> str:
     return "none" if math.isnan(share) else f"{100 * share:.1f} %"
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _listed(names: tuple[str, ...], most: int = 12) -> str:

@@ -13,39 +13,43 @@ _EXTRA_OF = dict.fromkeys(("jax", "jaxlib", "matplotlib", "rich", "skimage", "sk
 _EXTRA_OF |= {"tensorflow": "tensorflow", "torch": "torch"}
 
 FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-C ended
+FOUND, CANNOT_SCAN = 1, 2  # of `penstock check`, as of grep
 
 
 class CommandError(Exception):
     """What the user asked for cannot be done; the text says why and what to do, in one line."""
 
 
-def in_the_way(path: Path) -> CommandError:
+def in_the_way(path: Path, command: str = "demo") -> CommandError:
     """What is there is not ours to replace."""
-    return CommandError(f"{path} is in the way, and `penstock demo` did not make it. Choose another --out.")
+    return CommandError(f"{path} is in the way, and `penstock {command}` did not make it. Choose another --out.")
 
 
 @contextmanager
-def plain_endings() -> Iterator[None]:
+def plain_endings(failed: int = FAILED) -> Iterator[None]:
     """End the program with one line on standard error.
 
-    A missing extra, a `CommandError`, a `PenstockError` or a file that cannot be read or written ends it with 1, Ctrl-C
-    with 130. Anything else is a bug, and keeps its traceback.
+    A missing extra, a `CommandError`, a `PenstockError` or a file that cannot be read or written ends it with `failed`,
+    Ctrl-C with 130. Anything else is a bug, and keeps its traceback.
+
+    Args:
+        failed: the exit code of what cannot be done.
     """
     try:
         yield
     except KeyboardInterrupt:
         _end("stopped", INTERRUPTED)
     except (CommandError, PenstockError) as error:
-        _end(" ".join(str(error).split()), FAILED)
+        _end(" ".join(str(error).split()), failed)
     except OSError as error:
         if error.filename is None:
             raise
-        _end(f"{error.filename}: {error.strerror}", FAILED)
+        _end(f"{error.filename}: {error.strerror}", failed)
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:
             raise
-        _end(f'this needs {package}, which is not installed. pip install "penstock[{_EXTRA_OF[package]}]"', FAILED)
+        _end(f'this needs {package}, which is not installed. pip install "penstock[{_EXTRA_OF[package]}]"', failed)
 
 
 def _end(line: str, code: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +161,46 @@ def _decode(blob: bytes | memoryview, path: str, loading: Loading, buffer: Array
             "Replace or remove the file.",
             path=path,
         ) from error
+
+
+def decode_alone(blob: bytes | memoryview, path: str) -> str | None:
+    """Decode one file as `decode_all` does, and let its pixels go.
+
+    Args:
+        blob: the bytes of the file.
+        path: for errors.
+
+    Returns:
+        What a decoder says about data that are damaged and read all the same; None if there is nothing to say.
+
+    Raises:
+        ImageError: as `decode_all`.
+    """
+    loading = Loading((1, 1))
+    complaint = None
+    if size := _jpeg_bytes(blob, loading):
+        try:
+            simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS["rgb"], buffer=np.empty(size, np.uint8))
+            return None
+        except ValueError as error:
+            complaint = str(error)
+    _decode(blob, path, loading, None)
+    return complaint if complaint is not None and complaint.startswith("Corrupt JPEG data") else None
+
+
+def declared_pixels(blob: bytes | memoryview) -> int | None:
+    """How many pixels a file says it has, without decoding them; None for no image."""
+    try:
+        frame = jpeg_frame(blob)
+        if frame is not None:
+            return frame.height * frame.width
+        with Image.open(io.BytesIO(blob)) as image:
+            return image.width * image.height
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = re.search(r"\d+", str(error))  # Pillow tells the number in its words only
+        return int(found[0]) if found else None
+    except Exception:  # decoding says what is wrong
+        return None
 
 
 def largest_value(blob: bytes | memoryview) -> float:

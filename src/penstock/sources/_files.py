@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import warnings
@@ -16,6 +15,7 @@ from penstock._errors import ImageError
 from penstock._types import Indices
 from penstock.sources._listing import Listing
 from penstock.sources._read import read_file, read_files
+from penstock.sources._walk import is_gone, walk_folders
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 
@@ -62,6 +62,12 @@ class FileSource:
             complaint = ImageError(f"{path!r} cannot be read: {error.strerror or error}.", index=index, path=path)
             complaint.__cause__ = error
             return complaint
+
+
+def image_extension(name: str) -> str | None:
+    """Which of `EXTENSIONS` makes flows read a file of this name; None for a file that they leave out."""
+    lower = name.lower()
+    return next((extension for extension in EXTENSIONS if lower.endswith(extension)), None)
 
 
 def list_class_folders(
@@ -149,7 +155,7 @@ def _unlisted(error: OSError, folder: str) -> OSError:
 def _refuse_unlisted(error: OSError) -> None:
     """What `os.walk` is to do where it would skip a folder."""
     # A class that the user names may have no folder, and a folder may be gone since.
-    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+    if not is_gone(error):
         raise _unlisted(error, error.filename) from error
 
 
@@ -162,18 +168,7 @@ def _class_files(directory: str, name: str, split: tuple[float, float] | None, f
 
 def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
     """Paths of images at any depth, sorted by folder, then by name."""
-    above: dict[str, frozenset[tuple[int, int]]] = {}
-    walk = []
-    for root, folders, names in os.walk(folder, onerror=_refuse_unlisted, followlinks=follow_links):
-        if follow_links:  # a link to a folder above would be walked for ever
-            state = os.stat(root)
-            here, up = (state.st_dev, state.st_ino), above.get(os.path.dirname(root), frozenset())
-            if here in up:
-                folders.clear()
-                continue
-            above[root] = up | {here}
-        walk.append((root, names))
-    for root, names in sorted(walk, key=lambda item: item[0]):
+    for root, names in walk_folders(folder, follow_links=follow_links, on_error=_refuse_unlisted):
         for name in sorted(names):
             lower = name.lower()
             if lower.endswith(".tiff"):

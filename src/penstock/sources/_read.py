@@ -82,6 +82,18 @@ def read_file(path: str) -> bytes:
         raise
 
 
+def read_head(path: str, size_bytes: int) -> bytes:
+    """The first bytes of a file, fewer where it is shorter; none of what is no file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return b""
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS)) as file:
+        return file.read(size_bytes)
+
+
 def _complaint(path: str, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return f"{error.strerror}. Make it readable for this user or move it away"

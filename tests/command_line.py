@@ -1,0 +1,50 @@
+"""What a user types, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# What a user types is `penstock ...`. Here warnings are errors, some modules are missing, and there is no network.
+PENSTOCK = """
+import signal, socket, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is begun with Ctrl-C ignored
+missing, *arguments = sys.argv[1:]
+for name in filter(None, missing.split(",")):
+    sys.modules[name] = None
+
+class NoSocket(socket.socket):
+    def __init__(self, *args, **kwargs):
+        raise AssertionError("penstock must not use the network")
+
+socket.socket = NoSocket
+sys.argv = ["penstock", *arguments]
+from penstock.cli import main
+main()
+"""
+
+
+def command(*arguments: str, missing: str = "") -> list[str]:
+    return [sys.executable, "-W", "error", "-c", PENSTOCK, missing, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Without the back end that the tests choose, the demo chooses one itself."""
+    return {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "COLUMNS")}
+
+
+def penstock(*arguments: str, cwd: Path, missing: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, missing=missing),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment() | variables,
+        timeout=200,
+    )
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
