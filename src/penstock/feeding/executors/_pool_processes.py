@@ -161,9 +161,10 @@ class _Hand:
         except PenstockError:
             raise
         except Exception as error:
+            what = f"batch {task.step.number} of epoch {task.step.epoch}"
             raise WorkerError(
-                f"The pool could not make batch {task.step.number} of epoch {task.step.epoch}: {type(error).__name__}: "
-                f"{str(error).rstrip('.')}. Its processes should run on this machine, as this user, and have penstock installed."
+                f"The pool could not make {what}: {type(error).__name__}: {str(error).rstrip('.')}. Its processes "
+                "should run on this machine, as this user, and have penstock installed."
             ) from error
         report = understood(answer, int(self._pid[0]))
         return report if isinstance(report, FillReport) else None
