@@ -99,3 +99,19 @@ def stuck(image):
     script = SCRIPT.format(setup=setup, options=", preprocessing_function=stuck", end="")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_crew_that_cannot_begin_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "penstock-2":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    executor = ThreadExecutor(4)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        executor.start(FakeMaker())
+    assert set(threading.enumerate()) <= before

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -494,3 +495,64 @@ def test_a_class_of_a_script_without_a_main_guard_reaches_processes_that_do_not_
             check=False,
         )
         assert (done.stdout, done.stderr) == ("[0, 10, 20, 30, 0] [0]\n", "")
+
+
+def test_a_state_in_the_middle_of_an_epoch_begins_it_for_the_hooks() -> None:
+    class Counting(keras.utils.PyDataset):
+        begun = ended = 0
+
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, number: int) -> np.ndarray:
+            return np.full(2, 10 * self.begun + number)
+
+        def on_epoch_begin(self) -> None:
+            self.begun += 1
+
+        def on_epoch_end(self) -> None:
+            self.ended += 1
+
+    with feed(Counting(), workers=1) as one:
+        for _ in range(2):
+            next(one)
+        state = one.state_dict()
+    data = Counting()
+    with feed(data, workers=1) as other:
+        other.load_state_dict(state)
+        assert [int(next(other)[0]) for _ in range(3)] == [12, 13, 20]
+    assert (data.begun, data.ended) == (2, 1)
+
+
+def test_a_bound_in_bytes_holds_before_the_first_batch_is_known() -> None:
+    under_way, most = [0], [0]
+    lock = threading.Lock()
+
+    class Large:
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, number: int) -> np.ndarray:
+            with lock:
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+            return np.zeros((1000, 100))
+
+    with feed(Large(), workers=4, max_queue_size=8, max_queue_bytes="1MB") as stream:
+        for _ in range(4):
+            next(stream)
+            with lock:
+                under_way[0] -= 1
+        assert most[0] <= 2  # the one asked for, and the one ahead
+        assert stream.peak_bytes <= 1_000_000
+
+
+def test_keys_in_another_order_are_the_same_batch() -> None:
+    batches = [{"a": np.zeros(2), "b": np.ones(3)}, {"b": np.ones(3), "a": np.zeros(2)}]
+    with feed(batches, workers=1) as stream:
+        for _ in range(4):
+            assert {name: len(part) for name, part in next(stream).items()} == {"a": 2, "b": 3}
+    with feed([batches[0], {"a": np.zeros(2), "c": np.ones(3)}], workers=1) as stream:
+        next(stream)
+        with pytest.raises(BatchError, match="Batches should be alike"):
+            next(stream)

@@ -598,3 +598,27 @@ def test_image_methods_agree_with_keras() -> None:
     assert ours.apply_transform(image, {}) is image
     with pytest.raises(ValueError, match="multi-channel 2D images"):
         ours.apply_transform(image[0], {})
+
+
+def test_settings_changed_on_the_generator_count_from_the_next_batch_on() -> None:
+    x = np.ones((8, 4, 4, 3), "float32")
+    generator = ImageDataGenerator()
+    with generator.flow(x, batch_size=2, shuffle=False, seed=1) as flow:
+        assert next(flow).max() == 1
+        generator.rescale = 0.5
+        assert next(flow).max() == 0.5
+        assert flow.total_batches_seen == 2
+        generator.preprocessing_function = lambda image: image * 4
+        assert flow[0].max() == next(flow).max() == 2
+
+
+def test_what_a_replaced_method_returns_should_be_an_image() -> None:
+    class Wrong(ImageDataGenerator):
+        def standardize(self, x: Any) -> Any:
+            return x.mean()
+
+    with (
+        Wrong().flow(np.ones((4, 3, 3, 1)), batch_size=2) as flow,
+        pytest.raises(penstock.BatchError, match="should return an image of the shape it was given"),
+    ):
+        next(flow)

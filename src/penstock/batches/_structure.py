@@ -62,12 +62,21 @@ def check_alike(structure: Structure, first: Structure, what: str, epoch: int, s
     Raises:
         BatchError: it is.
     """
-    if structure != first:
+    if _sorted(structure) != _sorted(first):
         raise BatchError(
             f"{what} is {structure}, and the first one was {first} (x stands for an array). Batches should be alike.",
             epoch=epoch,
             step=step,
         )
+
+
+def _sorted(structure: Structure) -> Structure:
+    """The same with the keys of dicts in one order, which says nothing."""
+    pairs = list(zip(structure.keys, map(_sorted, structure.parts), strict=True)) if structure.keys else []
+    if not pairs:
+        return Structure(structure.kind, (), tuple(map(_sorted, structure.parts)))
+    pairs.sort(key=lambda pair: repr(pair[0]))
+    return Structure(structure.kind, tuple(key for key, _ in pairs), tuple(part for _, part in pairs))
 
 
 def write(leaves: list[Any], out: list[Array]) -> tuple[int, ...] | None:

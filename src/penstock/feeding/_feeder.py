@@ -109,6 +109,7 @@ class Feeder:
         self._overflows_before = self._stats.overflows
         self._spec = maker.spec or BatchSpec(())  # of the slots
         self._batch_bytes = self._spec.nbytes
+        self._knows_size = maker.spec is not None  # else the first batch tells it, and until then comes alone
         self._bounds = max_queue_size, max_queue_bytes
         self._pool = SlotPool(self._spec, 0)
         self._executor = executor
@@ -257,7 +258,8 @@ class Feeder:
         # The first batch is handed over once all have been begun: not a billion of a small set's, epochs ahead.
         depth = min(depth, max(2 * self.plan.steps_per_epoch, self._executor.workers, 1))
         if max_queue_bytes is not None:
-            depth = max(1, min(depth, max_queue_bytes // max(1, self._batch_bytes, self._pool.slot_bytes)))
+            batch_bytes = max(1, self._batch_bytes, self._pool.slot_bytes)
+            depth = max(1, min(depth, max_queue_bytes // batch_bytes)) if self._knows_size else 1
         self._depth = depth
         self._overflows_before += self._pool.overflows
         self._pool = SlotPool(self._spec, depth + _KEPT_BY_CALLER, self._executor.allocate)
@@ -266,7 +268,11 @@ class Feeder:
         """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
         spec = None if report.objects is None else BatchSpec.of(report.objects)
         if spec is None or spec.nbytes <= self._batch_bytes:
+            if not self._knows_size:
+                self._knows_size = True
+                self._begin()
             return
+        self._knows_size = True
         grows = bool(self._spec.arrays)
         self._batch_bytes = spec.nbytes
         if self._executor.is_elsewhere:

@@ -128,7 +128,7 @@ def _render_by_image(
     render(Rendering(channels_first=rendering.channels_first), pixels, at_rest, loaded, compute_dtype=loaded.dtype)
     for k, image in enumerate(loaded):
         try:
-            out[k] = by_image(image, transforms[k : k + 1])
+            out[k] = _checked(by_image(image, transforms[k : k + 1]), image, "`standardize` or `apply_transform`")
         except Exception as error:
             raise FunctionFailed(k) from error
 
@@ -235,11 +235,15 @@ def _rounded(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) 
 def _called(function: Callable[[Array], Any] | None, image: Array) -> Array:
     if function is None:
         return image
-    result = function(image)
+    return _checked(function(image), image, "`preprocessing_function`")
+
+
+def _checked(result: Any, image: Array, what: str) -> Array:
+    """What a user's function has made of an image."""
     if np.shape(result) != image.shape:
         raise ValueError(
-            "`preprocessing_function` should return an image of the shape it was given, "
-            f"{image.shape}. Received: {f'shape {np.shape(result)}' if result is not None else 'None'}"
+            f"{what} should return an image of the shape it was given, {image.shape}. "
+            f"Received: {f'shape {np.shape(result)}' if result is not None else 'None'}"
         )
     return np.asarray(result)
 

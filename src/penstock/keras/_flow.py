@@ -84,6 +84,9 @@ class Flow(Stream):
     def _set_index_array(self) -> None:
         """By Keras's name, for samplers: a subclass that overrides it sets `self.index_array` for the next epoch."""
 
+    def _settings(self) -> tuple[Any, ...]:
+        return (self.seed, *vars(self.image_data_generator).values())
+
     @property
     def _follows_batches(self) -> bool:
         return bool(self.image_data_generator.semantics == "keras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 import threading
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         self._epoch_is_shuffled = False
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
+        self._made_with: tuple[Any, ...] = ()
         self._closed = False
 
     # --- what a kind of stream says about itself ---
@@ -79,6 +81,10 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _leave_epoch(self) -> None:
         """The epoch that was entered is over."""
+
+    def _settings(self) -> tuple[Any, ...]:
+        """What the batches are made with, and the user may change; compared by identity."""
+        return ()
 
     @property
     def _stops_at_borders(self) -> bool:
@@ -195,6 +201,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
             self._position = saved.epoch * self._steps + number
             self._resumed_at = (self._position, skipped)
             self._epoch_is_shuffled = shuffled
+            self._leave_epoch()
             self._reopen()
 
     # --- what one can read off it ---
@@ -291,10 +298,11 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         with self.lock:
             # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
             late = 0 if asked is None else asked.ahead or 0
-            if (self._position + late) % self._steps == 0:
-                # An epoch keeps the order that it began in, so no batch is lost.
+            at_border = (self._position + late) % self._steps == 0
+            if at_border:  # an epoch keeps the order that it began in, so no batch is lost
                 by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
                 self._epoch_is_shuffled = by_batch
+            if at_border or not late:  # a state that was loaded may have led into the middle of one
                 self._enter_epoch()
             feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
             end = self._border_after(position) if self._stops_at_borders else None
@@ -390,8 +398,12 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         with self.lock:
             if self._closed:
                 raise FlowClosed("this flow is closed; make a new one to go on")
+            settings = self._settings()
+            if self._feeder is not None and not _are_same(settings, self._made_with):
+                self._reopen()
             if self._feeder is None:
                 self._check_samples()
+                self._made_with = settings
                 self._maker = self._make_batches()
                 length, seed = len(self), self.seed
                 self._plan = Plan(
@@ -437,6 +449,10 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                     timeout_s=feeding.patience_s,
                 )
             self._feeding = feeding
+
+
+def _are_same(settings: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return len(settings) == len(others) and all(map(operator.is_, settings, others))
 
 
 def _without_lists(batch: Any) -> Any:

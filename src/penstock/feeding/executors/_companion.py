@@ -91,8 +91,9 @@ class Companion:
                 if self._stopped:
                     raise FlowClosed("this flow was closed while a batch was made") from None
                 deaths.append(str(death))
+        when = "while they made" if self._sent is self.luggage else "before they could make"
         raise WorkerError(
-            f"{_TRIES} worker processes in a row died while they made batch {step.number} of epoch {step.epoch} "
+            f"{_TRIES} worker processes in a row died {when} batch {step.number} of epoch {step.epoch} "
             f"(samples {_named(step)}): {'; '.join(deaths)}. A worker that was killed has often run out of memory: use "
             "fewer workers or smaller batches. One that crashed, did so in the code of a sample, or in a library that "
             "it calls."
@@ -121,7 +122,11 @@ class Companion:
         if spread is not None:
             self._introduce(spread.key, spread.segment)
         self._send("make", step, [] if spread is None else spread.places)
-        report: FillReport = self._answer(self._timeout_s, f"batch {step.number} of epoch {step.epoch}")
+        report: FillReport = self._answer(
+            self._timeout_s,
+            f"batch {step.number} of epoch {step.epoch}",
+            " If it needs longer, raise `timeout`.",
+        )
         if spread is not None:
             spread.fetch(out)
         return report
@@ -184,7 +189,7 @@ class Companion:
         except OSError:
             raise _DiedError(self._ending()) from None
 
-    def _answer(self, limit_s: float | None, what: str) -> Any:
+    def _answer(self, limit_s: float | None, what: str, hint: str = "") -> Any:
         assert self._connection is not None
         assert self._process is not None
         deadline = None if limit_s is None else time.monotonic() + limit_s
@@ -201,7 +206,6 @@ class Companion:
                 self._process.kill()
                 self._ending()
                 self._forget()
-                hint = "" if limit_s == _ANSWER_S else " If it needs longer, raise `timeout`."
                 raise WorkerError(f"{what}: a worker process has not answered for {limit_s:g} s, and was ended.{hint}")
         try:
             answer = self._connection.recv_bytes()

@@ -58,7 +58,11 @@ class Crew:
         self._lock = threading.Lock()
 
     def start(self, hands: Sequence[Hand]) -> None:
-        """Begin to work, with a thread for each hand."""
+        """Begin to work, with a thread for each hand.
+
+        Raises:
+            RuntimeError: the system allows no more threads; those that had begun have ended.
+        """
         # Daemon threads, since the interpreter joins others before it lets anyone tell them to stop. Told to stop and
         # joined at its end, so that none comes back from a kernel to an interpreter that is gone.
         atexit.register(self.end)
@@ -66,8 +70,13 @@ class Crew:
         self._hands.extend(hands)
         for number, hand in enumerate(hands):
             thread = threading.Thread(target=self._work, args=(hand,), name=f"penstock-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # as where a container has a limit of them
+                self._leave(len(hands) - number)
+                self.end()
+                raise
             self._threads.append(thread)
-            thread.start()
 
     def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
         """Have a batch made into `out`."""
@@ -115,10 +124,14 @@ class Crew:
                 del task
         finally:
             hand.close()
-            with self._lock:
-                self._present -= 1
-                last = self._present == 0
-            if last:
-                atexit.unregister(self.end)
-                if self._at_end is not None:
-                    self._at_end()
+            self._leave(1)
+
+    def _leave(self, count: int) -> None:
+        """So many threads have gone, or never came; with the last one the crew is over."""
+        with self._lock:
+            self._present -= count
+            last = self._present == 0
+        if last:
+            atexit.unregister(self.end)
+            if self._at_end is not None:
+                self._at_end()

@@ -112,8 +112,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if self._keras_by_value and is_keras_dataset_class(obj):
             return stand_in, ()
-        if type(obj) is np.memmap and obj.dtype.kind in "biufcmMSU" and (file := _file_of(obj)) is not None:
-            return _open_file, file
+        if type(obj) is np.memmap and obj.dtype.kind in "biufcmMSU":
+            file = _file_of(obj)
+            return (np.asarray, (np.asarray(obj),)) if file is None else (_open_file, file)
         if isinstance(obj, _LOCKS):  # the known advice puts one into a Sequence; each process has its own then
             return (threading.RLock if isinstance(obj, _LOCKS[1]) else threading.Lock), ()
         if isinstance(obj, FunctionType | type):
@@ -172,8 +173,9 @@ def _has_same_bytes(one: Array, other: Array) -> bool:
 
 
 def _file_of(array: Any) -> tuple[Any, ...] | None:
-    """What a worker needs to map the same part of the same file; None if that file is gone."""
-    if array.filename is None or not os.path.exists(array.filename):
+    """What a worker needs to map the same part of the same file; None if the file is gone, or does not have it all."""
+    # What is written to a copy-on-write map stays in this process.
+    if array.mode == "c" or array.filename is None or not os.path.exists(array.filename):
         return None
     # NumPy maps from a multiple of the granularity on, and views share the whole array's map and offset.
     start = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY

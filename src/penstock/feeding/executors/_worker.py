@@ -184,7 +184,10 @@ def _failure(error: BaseException, text: str) -> bytes:
             text = getattr(error, "traceback_text", "") or text
     elif isinstance(error, BatchError):
         text = error.traceback_text or text
-    return pickle.dumps((False, BatchError(f"{type(error).__name__}: {error}", traceback_text=text)))
+    known: dict[str, Any] = {}
+    if isinstance(error, BatchError):
+        known = {"epoch": error.epoch, "step": error.step, "index": error.index, "path": error.path}
+    return pickle.dumps((False, BatchError(f"{type(error).__name__}: {error}", **known, traceback_text=text)))
 
 
 def _end_with_parent(parent: int) -> None:
