@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,15 @@ class FeedStats:
     dropped: int = 0
     overflows: int = 0
     peak_bytes: int = 0
+
+    def __add__(self, other: FeedStats) -> FeedStats:
+        """The counts of two feeds together."""
+        make_s = dict(self.make_s)
+        for stage, seconds in other.make_s.items():
+            make_s[stage] = make_s.get(stage, 0.0) + seconds
+        sums = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in fields(self)
+            if field.name != "make_s"
+        }
+        return FeedStats(**sums, make_s=make_s)

@@ -16,6 +16,7 @@ from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
+DEFAULT_QUEUE_SIZE = 10  # Keras's, too
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
