@@ -350,6 +350,26 @@ def test_the_parts_of_a_killed_worker_go_on_where_they_were(workers: int, tmp_pa
     assert flag.exists()
 
 
+@posix
+def test_worker_processes_share_large_arrays_also_one_that_replaces_another(tmp_path: Path) -> None:
+    table, flag = np.arange(400_000), tmp_path / "happened"
+
+    def looking_up(part: int, parts: int) -> Iterator[Any]:
+        for number in range(10):
+            if (part, number) == (2, 3) and not flag.exists():
+                flag.touch()
+                os.kill(os.getpid(), 9)
+            yield table[[part, number]]
+
+    with feed(looking_up, workers=3, use_multiprocessing=True) as batches:
+        assert taken(batches, 100) == round_robin(100)
+        producers = batches._producers._producers  # type: ignore[union-attr]
+        segments = [producer.feeder._executor._luggage.segments for producer in producers]  # type: ignore[attr-defined]
+        assert len(segments[0]) == 1
+        assert segments[0] == segments[1] == segments[2]
+    assert flag.exists()
+
+
 @pytest.mark.parametrize("feeding", [{"workers": 1}, {"workers": 3}])
 def test_a_generator_that_asks_its_own_feed_is_told_so(feeding: dict[str, Any]) -> None:
     feeds: list[Any] = []

@@ -15,7 +15,8 @@ from penstock.batches._sequence import SequenceBatches
 from penstock.batches._structure import Structure, check_alike, unflatten
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.keras._feeding import DEFAULT_QUEUE_SIZE, DEFAULT_TIMEOUT_S, Feeding
-from penstock.keras._generator_feed import GeneratorFeed, workers_for
+from penstock.keras._generator_feed import GeneratorFeed
+from penstock.keras._producers import workers_for
 from penstock.keras._settings import choose_seed
 from penstock.keras._stream import Stream
 

@@ -58,15 +58,20 @@ class Feeding:
         """How long a consumer waits for a batch; processes are watched by what attends them, and replaced."""
         return None if self.use_multiprocessing else self.timeout_s
 
-    def executor(self) -> Executor:
-        """A new executor that makes batches this way."""
+    def executor(self, beside: Executor | None = None) -> Executor:
+        """A new executor that makes batches this way.
+
+        Args:
+            beside: another one, already started, that ends together with it; of processes they share large arrays.
+        """
         if not self.workers:
             return SerialExecutor()
         if self.use_multiprocessing and os.name == "posix":
             # Here, since elsewhere some of what it imports is not there.
             from penstock.feeding.executors._processes import ProcessExecutor
 
-            return ProcessExecutor(self.workers, self.timeout_s)
+            sharing = beside if isinstance(beside, ProcessExecutor) else None
+            return ProcessExecutor(self.workers, self.timeout_s, sharing)
         if self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
         return ThreadExecutor(self.workers)

@@ -18,10 +18,9 @@ from penstock.feeding._stats import FeedStats
 from penstock.keras._asker import Asker, is_keras_asking
 from penstock.keras._containers import for_keras
 from penstock.keras._fed_dataset import FedDataset
-from penstock.keras._feeding import Feeding, parse_workers
-from penstock.keras._notice import notice
+from penstock.keras._feeding import Feeding
 from penstock.keras._passes import Passes
-from penstock.keras._producers import Producers
+from penstock.keras._producers import Producers, check_feeding, workers_for
 
 
 class GeneratorFeed(FedDataset):
@@ -34,7 +33,7 @@ class GeneratorFeed(FedDataset):
     """
 
     def __init__(self, parts: Sequence[Part], feeding: Feeding) -> None:
-        _check_feeding(parts, feeding)
+        check_feeding(parts, feeding)
         super().__init__(feeding)
         self._parts = parts
         self._lock = threading.RLock()
@@ -171,7 +170,7 @@ class GeneratorFeed(FedDataset):
         return self._producers
 
     def _refeed(self, feeding: Feeding) -> None:
-        _check_feeding(self._parts, feeding)
+        check_feeding(self._parts, feeding)
         with self._lock:
             before = self._producers
             if before is not None and not (self._closed or self._is_over or self._failure is not None):
@@ -181,28 +180,3 @@ class GeneratorFeed(FedDataset):
                 self._check_still_open(self._producers)
                 self._producers.begin()
             self._feeding = feeding
-
-
-def workers_for(parts: int, workers: Any) -> int:
-    """Workers for so many parts; "auto" is the usable CPUs, and never more than there is work for."""
-    if workers == "auto":
-        return min(parts, parse_workers(workers))
-    count = parse_workers(workers)
-    if parts == 1 or count <= parts:
-        return count
-    notice(f"penstock: {parts} workers make the batches, one for each part, instead of {count}.")
-    return parts
-
-
-def _check_feeding(parts: Sequence[Part], feeding: Feeding) -> None:
-    if len(parts) == 1 and feeding.workers > 1:
-        raise ValueError(
-            f"A generator can be asked by one worker at a time. Received: workers={feeding.workers}. For several, feed "
-            "a function of two arguments, `function(part, parts)`, that generates one part's batches of so many parts; "
-            "or what has a length and gives batch number i for `data[i]`, as a keras.utils.PyDataset does."
-        )
-    if feeding.use_multiprocessing and not parts[0].again:
-        raise TypeError(
-            "A generator cannot be sent to a process. Give the function that makes it: `feed(function)` instead of "
-            "`feed(function())`."
-        )

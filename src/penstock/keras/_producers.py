@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
+from penstock._types import Executor
 from penstock.batches._generator import GeneratorBatches
 from penstock.batches._part import Part
 from penstock.batches._rotation import Rotation
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import EndlessPlan
 from penstock.feeding._stats import FeedStats
-from penstock.keras._feeding import Feeding
+from penstock.keras._feeding import Feeding, parse_workers
+from penstock.keras._notice import notice
 
 
 class _Producer(NamedTuple):
@@ -39,11 +41,12 @@ class Producers:
         count = max(1, feeding.workers)
         one = replace(feeding, workers=min(1, feeding.workers))
         size, more = divmod(feeding.max_queue_size, count)
+        executor: Executor | None = None
         try:
             for number in range(count):
                 first = rotation.among(range(number, len(parts), count))
                 maker = GeneratorBatches({part: parts[part] for part in first.given}, first)
-                executor = one.executor()
+                executor = one.executor(executor)
                 if not executor.is_elsewhere:  # where processes cannot be had, once is enough to say so
                     one = replace(one, use_multiprocessing=False)
                 feeder = Feeder(
@@ -97,3 +100,34 @@ class Producers:
 
     def _producer(self, rotation: Rotation) -> _Producer:
         return self._producers[rotation.part % len(self._producers)]
+
+
+def workers_for(parts: int, workers: Any) -> int:
+    """Workers for so many parts; "auto" is the usable CPUs, and never more than there is work for."""
+    if workers == "auto":
+        return min(parts, parse_workers(workers))
+    count = parse_workers(workers)
+    if parts == 1 or count <= parts:
+        return count
+    notice(f"penstock: {parts} workers make the batches, one for each part, instead of {count}.")
+    return parts
+
+
+def check_feeding(parts: Sequence[Part], feeding: Feeding) -> None:
+    """Refuse settings that a single generator cannot be fed with.
+
+    Raises:
+        ValueError: several workers for it.
+        TypeError: a process for one that is no function's.
+    """
+    if len(parts) == 1 and feeding.workers > 1:
+        raise ValueError(
+            f"A generator can be asked by one worker at a time. Received: workers={feeding.workers}. For several, feed "
+            "a function of two arguments, `function(part, parts)`, that generates one part's batches of so many parts; "
+            "or what has a length and gives batch number i for `data[i]`, as a keras.utils.PyDataset does."
+        )
+    if feeding.use_multiprocessing and not parts[0].again:
+        raise TypeError(
+            "A generator cannot be sent to a process. Give the function that makes it: `feed(function)` instead of "
+            "`feed(function())`."
+        )
