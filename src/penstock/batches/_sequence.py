@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from penstock._errors import BatchError
 from penstock._types import Array, Blobs, FillReport, Step
-from penstock.batches._structure import flatten, write
+from penstock.batches._structure import Structure, flatten, write
 from penstock.batches._user_code import pipelines_in, seed_globals
 
 
@@ -44,31 +42,32 @@ class SequenceBatches:
         began = perf_counter()
         if self.seeds_globals:
             seed_globals(self.seed, step.epoch, number, pipelines_in(self.data))
-        return delivered(self.data[number], number, type(self.data).__name__, out, began)
+        batch = self.data[number]
+        check_batch(batch, f"batch {number} of `{type(self.data).__name__}`")
+        return report_of(*flatten(batch), out, began)
 
 
-def delivered(
-    batch: Any, number: int, source: str, out: Sequence[Array], began: float, *, copied: bool = False
-) -> FillReport:
-    """A user's batch, written into `out`, or in the report as it is.
+def check_batch(batch: Any, what: str) -> None:
+    """Refuse what is no batch.
 
     Args:
-        number, source: of the batch, for errors.
-        began: when the user's code was called, by `perf_counter`.
-        copied: put copies of its arrays into the report.
+        what: it is, for the error.
 
     Raises:
         BatchError: it is None, or empty.
     """
     if batch is None or (isinstance(batch, tuple | list | dict) and not batch):
-        raise BatchError(
-            f"batch {number} of `{source}` is {batch!r}, and a batch should be an array, or a tuple, list or dict of "
-            "arrays"
-        )
-    structure, leaves = flatten(batch)
+        raise BatchError(f"{what} is {batch!r}, and a batch should be an array, or a tuple, list or dict of arrays")
+
+
+def report_of(structure: Structure, leaves: list[Any], out: Sequence[Array], began: float) -> FillReport:
+    """A user's batch, written into `out`, or in the report as it is.
+
+    Args:
+        structure, leaves: of the batch, as `flatten` gives them.
+        began: when the user's code was called, by `perf_counter`.
+    """
     rows = write(leaves, list(out)) if out else None
-    if rows is None and copied:
-        leaves = [np.array(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     return FillReport(
         _samples_in(leaves),
         {"make": perf_counter() - began},

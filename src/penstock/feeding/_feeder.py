@@ -236,12 +236,17 @@ class Feeder:
             self._count(step, report, perf_counter() - began)
         return Batch.of(step, arrays, report)
 
-    def close(self) -> None:
-        """End the workers and free the slots; may be called twice, and while another thread waits for a batch."""
+    def dismiss(self) -> None:
+        """Let workers finish what they are at, and nothing else: the first half of `close`, which waits for that."""
         with contextlib.suppress(InvalidStateError):
             self._closing.set_result(None)
         with self._lock:
             self._drop()
+
+    def close(self) -> None:
+        """End the workers and free the slots; may be called twice, and while another thread waits for a batch."""
+        self.dismiss()
+        with self._lock:
             self._executor.close()
             self._overflows_before += self._pool.overflows
             self._pool = SlotPool(self._spec, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from penstock._types import BadSample
 
@@ -43,3 +43,15 @@ class FeedStats:
     def bad_paths(self) -> tuple[str, ...]:
         """Files of the samples in `bad`."""
         return tuple(sample.path for sample in self.bad if sample.path is not None)
+
+    def __add__(self, other: FeedStats) -> FeedStats:
+        """The counts of two feeds together."""
+        make_s = dict(self.make_s)
+        for stage, seconds in other.make_s.items():
+            make_s[stage] = make_s.get(stage, 0.0) + seconds
+        sums = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in fields(self)
+            if field.name != "make_s"
+        }
+        return FeedStats(**sums, make_s=make_s)

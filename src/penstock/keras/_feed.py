@@ -10,14 +10,17 @@ import keras
 import numpy as np
 
 from penstock._types import Indices
-from penstock.batches._generator import GeneratorBatches
+from penstock.batches._part import Part
 from penstock.batches._sequence import SequenceBatches
 from penstock.batches._structure import Structure, check_alike, unflatten
 from penstock.feeding._feeder import Batch, Feeder
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S, Feeding, parse_shard
+from penstock.keras._feeding import DEFAULT_QUEUE_SIZE, DEFAULT_TIMEOUT_S, Feeding, parse_shard
 from penstock.keras._generator_feed import GeneratorFeed
+from penstock.keras._producers import workers_for
 from penstock.keras._settings import choose_seed
 from penstock.keras._stream import Stream
+
+_PARTS = 12  # divides evenly among 1, 2, 3, 4, 6 and 12 workers; the batches depend on it
 
 
 class Feed(Stream):
@@ -97,7 +100,7 @@ def feed(
     *,
     workers: int | str = "auto",
     use_multiprocessing: bool | None = None,
-    max_queue_size: int = 10,
+    max_queue_size: int = DEFAULT_QUEUE_SIZE,
     max_queue_bytes: int | str | None = None,
     timeout: float | None = DEFAULT_TIMEOUT_S,
     pool: Any = None,
@@ -107,12 +110,14 @@ def feed(
 
     Args:
         data: a `keras.utils.PyDataset`, a Keras 2 `Sequence`, a list, or anything else that has `len` and gives batch
-            number i for `data[i]`; a generator; or a function without arguments that makes one, and is called again
-            whenever that has ended. A batch is an array, or a tuple, list or dict of arrays, nested or not.
-        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread. A generator has one worker.
+            number i for `data[i]`; a generator; a function without arguments that makes one, and is called again
+            whenever that has ended; or a function of `(part, parts)`, see below. A batch is an array, or a tuple, list
+            or dict of arrays, nested or not.
+        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread. A generator has one worker,
+            parts at most 12.
         use_multiprocessing: True for processes: for batches that take long in Python itself. What the object draws from
             `random` and NumPy's global generator is then seeded for each batch.
-        max_queue_size: batches ready ahead.
+        max_queue_size: batches ready ahead; of a `PyDataset` with another one than 10, that.
         max_queue_bytes: bound on their memory, in bytes or as "2GB".
         timeout: seconds after which a batch that does not come is an error; None for never.
         pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of a sequence, and
@@ -122,9 +127,16 @@ def feed(
     Returns:
         A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
 
+    A function of `(part, parts)` lets several workers generate. It is called for each part from 0 to `parts - 1`, and
+    makes a generator of that part's batches. There are 12 parts, however many workers make them, and their batches come
+    in turn: the first one of part 0, of part 1..., of part 11, then the second ones. A part that has ended is left out;
+    when all have, all are called again. So the order is the same for any number of workers, and so are the batches, as
+    long as each part's follow from its number alone. With threads that rules out global generators: draw from
+    `np.random.default_rng(part)`.
+
     Raises:
         TypeError: none of these.
-        ValueError: several workers for a generator, or a value out of range.
+        ValueError: several workers for a single generator, or a value out of range.
 
     Example:
         >>> import numpy as np
@@ -132,12 +144,20 @@ def feed(
         >>> with feed([np.arange(3), np.arange(3, 6)], workers=2) as batches:
         ...     next(batches), next(batches)
         (array([0, 1, 2]), array([3, 4, 5]))
+        >>> def squares(part, parts):
+        ...     for number in range(part, 100, parts):
+        ...         yield np.array([number**2])
+        >>> with feed(squares, workers=3) as batches:
+        ...     [int(next(batches)[0]) for _ in range(5)]
+        [0, 1, 4, 9, 16]
     """
     if isinstance(data, Stream | GeneratorFeed):
         raise TypeError(f"A {type(data).__name__} is made ahead already; set its `workers` and `max_queue_size`.")
     if isinstance(data, keras.utils.PyDataset) and workers == "auto" and data.workers > 1:
         workers = data.workers
         use_multiprocessing = data.use_multiprocessing if use_multiprocessing is None else use_multiprocessing
+    if isinstance(data, keras.utils.PyDataset) and max_queue_size == DEFAULT_QUEUE_SIZE:
+        max_queue_size = data.max_queue_size
     settings = max_queue_size, max_queue_bytes, use_multiprocessing, timeout
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, dict | str | bytes | type):
         return Feed(data, Feeding.parse(workers, *settings, pool=pool, shard=shard))
@@ -145,40 +165,32 @@ def feed(
         raise ValueError("A generator needs a worker of its own, which a pool cannot give: leave `pool` out.")
     if parse_shard(shard).world > 1:
         raise ValueError("A generator cannot be shared out: let each rank's own yield the batches of that rank.")
-    if hasattr(data, "__next__") or _takes_nothing(data):
-        feeding = Feeding.parse(1 if workers == "auto" else workers, *settings)
-        return GeneratorFeed(_generator_batches(data, feeding), feeding)
+    makes_parts = not hasattr(data, "__next__") and not _takes(data) and _takes(data, 0, _PARTS)
+    if hasattr(data, "__next__") or _takes(data) or makes_parts:
+        feeding = Feeding.parse(workers_for(_PARTS if makes_parts else 1, workers), *settings)
+        return GeneratorFeed(_parts_of(data, makes_parts), feeding)
     raise TypeError(
         "`data` should have a length and give batch number i for `data[i]`, as a keras.utils.PyDataset does, or be a "
-        f"generator of batches, or a function without arguments that makes one. Received: {type(data).__name__}"
+        "generator of batches, or a function that makes one, without arguments or of `(part, parts)`. "
+        f"Received: {type(data).__name__}"
     )
 
 
-def _generator_batches(data: Any, feeding: Feeding) -> GeneratorBatches:
-    is_generator = hasattr(data, "__next__")
-    if feeding.workers > 1:
-        what = "A generator" if is_generator else "What a function generates"
-        raise ValueError(
-            f"{what} can be asked by one worker at a time. Received: workers={feeding.workers}. Several can share what "
-            "has a length and gives batch number i for `data[i]`: write it as a keras.utils.PyDataset."
-        )
-    if is_generator and feeding.use_multiprocessing:
-        raise TypeError(
-            "A generator cannot be sent to a process. Give the function that makes it: `feed(function)` instead of "
-            "`feed(function())`."
-        )
+def _parts_of(data: Any, makes_parts: bool) -> list[Part]:
     seed = choose_seed(None, "corrected")
-    if is_generator:
-        return GeneratorBatches(lambda: data, again=False, seed=seed)
-    return GeneratorBatches(data, again=True, seed=seed)
+    if hasattr(data, "__next__"):
+        return [Part(lambda: data, again=False, seed=seed)]
+    if not makes_parts:
+        return [Part(data, again=True, seed=seed)]
+    return [Part(data, (part, _PARTS), again=True, seed=seed) for part in range(_PARTS)]
 
 
-def _takes_nothing(data: Any) -> bool:
-    """Whether this is a function that can be called without arguments."""
+def _takes(data: Any, *arguments: int) -> bool:
+    """Whether this is a function that can be called with these arguments."""
     if not callable(data) or isinstance(data, type):
         return False
     try:
-        inspect.signature(data).bind()
+        inspect.signature(data).bind(*arguments)
     except (TypeError, ValueError):
         return False
     return True

@@ -21,6 +21,7 @@ from penstock.feeding.executors._users_pool import UsersPool
 from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
+DEFAULT_QUEUE_SIZE = 10  # Keras's, too
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
@@ -102,8 +103,12 @@ class Feeding:
             return bool(self.workers) and not self.pool.has_threads
         return bool(self.workers) and bool(self.use_multiprocessing)
 
-    def executor(self) -> Executor:
-        """A new executor that makes batches this way."""
+    def executor(self, beside: Executor | None = None) -> Executor:
+        """A new executor that makes batches this way.
+
+        Args:
+            beside: another one, already started, that ends together with it; of processes they share large arrays.
+        """
         if not self.workers:
             return SerialExecutor()
         if self.pool is not None:
@@ -112,7 +117,8 @@ class Feeding:
             # Here, since elsewhere some of what it imports is not there.
             from penstock.feeding.executors._processes import ProcessExecutor
 
-            return ProcessExecutor(self.workers, self.timeout_s)
+            sharing = beside if isinstance(beside, ProcessExecutor) else None
+            return ProcessExecutor(self.workers, self.timeout_s, sharing)
         if self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
         return ThreadExecutor(self.workers)

@@ -6,33 +6,27 @@ import operator
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 
-from penstock._errors import FlowClosed
 from penstock._types import BatchMaker, Indices
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
 from penstock.keras._asker import Asker, caller_of, is_keras_asking
+from penstock.keras._containers import for_keras
 from penstock.keras._endless import Endless
-from penstock.keras._feeding import (
-    Feeding,
-    parse_bytes,
-    parse_multiprocessing,
-    parse_queue_size,
-    parse_workers,
-)
+from penstock.keras._fed_dataset import FedDataset
+from penstock.keras._feeding import Feeding
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
 
 
-class Stream(keras.utils.PyDataset):  # type: ignore[misc]
+class Stream(FedDataset):
     """What all flows have in common: `penstock.Flow` of images and `penstock.Feed` of anything.
 
     Args:
@@ -44,13 +38,12 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int, feeding: Feeding) -> None:
-        super().__init__()
+        super().__init__(feeding)
         self.n = n
         self.seed = seed
         self.lock = threading.RLock()
         self._batch_size = batch_size
         self._shuffle = shuffle
-        self._feeding = feeding
         self._position = 0
         self._resumed_at = (0, 0)
         self._passes = Passes()
@@ -60,7 +53,6 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
-        self._closed = False
 
     # --- what a kind of stream says about itself ---
 
@@ -105,15 +97,8 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return -(-self.n // self._step_samples)
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Any:
         return self._take()
-
-    def next(self) -> Any:
-        """The stream's next batch, as `next(flow)`."""
-        return self.__next__()
 
     def __getitem__(self, idx: int) -> Any:
         if not isinstance(idx, int | np.integer):
@@ -147,12 +132,6 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         feeder = self._feeder  # no lock: a thread that waits for a batch holds it, and is to be woken
         if feeder is not None:
             feeder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     # --- resuming ---
 
@@ -227,45 +206,6 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
         """Batches that the stream has delivered."""
         return self._position
 
-    # Keras must see one worker and no processes, or it would start an enqueuer of its own, which loses 0.1 s an epoch
-    # and shows samples twice where `steps_per_epoch` is below `len`.
-
-    @property
-    def workers(self) -> int:
-        """Threads or processes that make batches; setting it changes nothing about the batches."""
-        return 1 if is_keras_asking(sys._getframe(1)) else self._feeding.workers
-
-    @workers.setter
-    def workers(self, workers: int | str) -> None:
-        self._refeed(replace(self._feeding, workers=parse_workers(workers)))
-
-    @property
-    def use_multiprocessing(self) -> bool:
-        """Whether processes make the batches, and not threads; setting it changes nothing about the batches."""
-        return False if is_keras_asking(sys._getframe(1)) else bool(self._feeding.use_multiprocessing)
-
-    @use_multiprocessing.setter
-    def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
-        self._refeed(replace(self._feeding, use_multiprocessing=parse_multiprocessing(use_multiprocessing)))
-
-    @property
-    def max_queue_size(self) -> int:
-        """Batches ready ahead."""
-        return self._feeding.max_queue_size
-
-    @max_queue_size.setter
-    def max_queue_size(self, size: int) -> None:
-        self._refeed(replace(self._feeding, max_queue_size=parse_queue_size(size)))
-
-    @property
-    def max_queue_bytes(self) -> int | None:
-        """Bound on the memory of batches ready ahead; None for none."""
-        return self._feeding.max_queue_bytes
-
-    @max_queue_bytes.setter
-    def max_queue_bytes(self, size: int | str | None) -> None:
-        self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
-
     # --- inside ---
 
     @property
@@ -320,9 +260,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
     def _answer(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks, in containers that it takes."""
         batch = self._answered(frame, number)
-        if is_keras_asking(frame) and keras.backend.backend() == "tensorflow":
-            return _without_lists(batch)  # its datasets know tuples and dicts only
-        return batch
+        return for_keras(batch) if is_keras_asking(frame) else batch
 
     def _answered(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks: the stream's next batch, or one of the epoch that it is in."""
@@ -396,8 +334,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _opened(self) -> Feeder:
         with self.lock:
-            if self._closed:
-                raise FlowClosed("this flow is closed; make a new one to go on")
+            self._check_open()
             settings = self._settings()
             if self._feeder is not None and not _are_same(settings, self._made_with):
                 self._reopen()
@@ -423,9 +360,7 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
                     timeout_s=self._feeding.patience_s,
                     stats=self._stats,
                 )
-                if self._closed:  # by another thread, which saw no feeder to close
-                    self._feeder.close()
-                    raise FlowClosed("this flow is closed; make a new one to go on")
+                self._check_still_open(self._feeder)
             return self._feeder
 
     def _fingerprint(self, *, shuffled: bool = False) -> str:
@@ -453,9 +388,3 @@ class Stream(keras.utils.PyDataset):  # type: ignore[misc]
 
 def _are_same(settings: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
     return len(settings) == len(others) and all(map(operator.is_, settings, others))
-
-
-def _without_lists(batch: Any) -> Any:
-    if isinstance(batch, dict):
-        return {key: _without_lists(part) for key, part in batch.items()}
-    return tuple(map(_without_lists, batch)) if isinstance(batch, tuple | list) else batch

@@ -14,7 +14,7 @@ from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._crew import Crew
 from penstock.feeding.executors._shared_slots import SharedSlots
-from penstock.feeding.executors._travel import pack
+from penstock.feeding.executors._travel import Luggage, pack
 
 
 @final
@@ -29,12 +29,15 @@ class ProcessExecutor:
     Args:
         workers: processes, at least 1.
         timeout_s: for one batch; None for no limit.
+        beside: another one, already started, that ends together with this; they share large arrays.
     """
 
     is_elsewhere = True
 
-    def __init__(self, workers: int, timeout_s: float | None = None) -> None:
+    def __init__(self, workers: int, timeout_s: float | None = None, beside: ProcessExecutor | None = None) -> None:
         self.workers = workers
+        self._luggage: Luggage
+        self._beside = None if beside is None else beside._luggage
         self._timeout_s = timeout_s
         self._slots = SharedSlots()
         self._shared: list[Segment] = []
@@ -47,8 +50,9 @@ class ProcessExecutor:
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._luggage = pack(maker)
-        self._shared.extend(self._luggage.segments.values())
+        self._luggage = pack(maker, self._beside)
+        others = {} if self._beside is None else self._beside.segments
+        self._shared.extend(segment for key, segment in self._luggage.segments.items() if key not in others)
         self._companions = [Companion(self._luggage, self._slots, self._timeout_s) for _ in range(self.workers)]
         self._crew.start(self._companions)
 

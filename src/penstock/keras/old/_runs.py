@@ -69,12 +69,12 @@ class OldFeeding:
         workers = None if self.workers is None else parse_workers(self.workers)
         size = None if self.max_queue_size == DEFAULT_QUEUE else self.max_queue_size
         settings = {"workers": workers, "use_multiprocessing": self.use_multiprocessing, "max_queue_size": size}
-        if isinstance(data, GeneratorFeed):
+        if isinstance(data, GeneratorFeed) and data.parts == 1:
             return  # one producer, chosen when it was made
         if isinstance(data, keras.utils.PyDataset):
             for name, value in settings.items():
                 # A flow that is set to what it is begins its queue again.
-                same = isinstance(data, Flow | Feed | Endless) and getattr(data, name) == value
+                same = isinstance(data, Flow | Feed | Endless | GeneratorFeed) and getattr(data, name) == value
                 if value is not None and not same:
                     setattr(data, name, value)
         elif isinstance(data, PlainGenerator) and (self.use_multiprocessing or (workers or 0) > 1):

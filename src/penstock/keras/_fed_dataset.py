@@ -1,0 +1,117 @@
+"""A dataset whose batches are made ahead: how, and until when."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any, Protocol, Self
+
+import keras
+
+from penstock._errors import FlowClosed
+from penstock.keras._asker import is_keras_asking
+from penstock.keras._feeding import (
+    Feeding,
+    parse_bytes,
+    parse_multiprocessing,
+    parse_queue_size,
+    parse_workers,
+)
+
+
+class Closable(Protocol):
+    """Something with workers."""
+
+    def close(self) -> None:
+        """End them."""
+        ...
+
+
+class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
+    """Settings that can be changed at any time, and an end.
+
+    Args:
+        feeding: workers and queue.
+    """
+
+    def __init__(self, feeding: Feeding) -> None:
+        super().__init__()
+        self._feeding = feeding
+        self._closed = False
+
+    def _refeed(self, feeding: Feeding) -> None:
+        """Go on with other settings; if that fails, all is as before."""
+        raise NotImplementedError
+
+    def _parse_workers(self, workers: Any) -> int:
+        """The number of workers that a user's word stands for."""
+        return parse_workers(workers)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        raise NotImplementedError
+
+    def next(self) -> Any:
+        """The stream's next batch, as `next(flow)`."""
+        return self.__next__()
+
+    def close(self) -> None:
+        """End the workers and free the memory; may be called twice. Batches already delivered stay valid."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # Keras must see one worker and no processes, or it would start an enqueuer of its own, which loses 0.1 s an epoch
+    # and shows samples twice where `steps_per_epoch` is below `len`.
+
+    @property
+    def workers(self) -> int:
+        """Threads or processes that make batches; setting it changes nothing about the batches."""
+        return 1 if is_keras_asking(sys._getframe(1)) else self._feeding.workers
+
+    @workers.setter
+    def workers(self, workers: int | str) -> None:
+        self._refeed(replace(self._feeding, workers=self._parse_workers(workers)))
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        """Whether processes make the batches, and not threads; setting it changes nothing about the batches."""
+        return False if is_keras_asking(sys._getframe(1)) else bool(self._feeding.use_multiprocessing)
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
+        self._refeed(replace(self._feeding, use_multiprocessing=parse_multiprocessing(use_multiprocessing)))
+
+    @property
+    def max_queue_size(self) -> int:
+        """Batches ready ahead."""
+        return self._feeding.max_queue_size
+
+    @max_queue_size.setter
+    def max_queue_size(self, size: int) -> None:
+        self._refeed(replace(self._feeding, max_queue_size=parse_queue_size(size)))
+
+    @property
+    def max_queue_bytes(self) -> int | None:
+        """Bound on the memory of batches ready ahead; None for none."""
+        return self._feeding.max_queue_bytes
+
+    @max_queue_bytes.setter
+    def max_queue_bytes(self, size: int | str | None) -> None:
+        self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise FlowClosed("this flow is closed; make a new one to go on")
+
+    def _check_still_open(self, opened: Closable) -> None:
+        """End what has just been opened if another thread closed this meanwhile, and saw nothing to end."""
+        if self._closed:
+            opened.close()
+            self._check_open()
