@@ -22,7 +22,8 @@ from penstock.bench._load import LoadMeter
 from penstock.bench._machine import Machine
 from penstock.bench._measure import Pace, Reading, Side, Summary, drain, run_rounds
 from penstock.bench._photographs import ensure_photographs
-from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord, SideRecord
+from penstock.bench._claim import EXTRA, SHARE, SPEED_UP, Claim
+from penstock.bench._record import Record, RowRecord, SideRecord
 from penstock.bench._rows import ROWS
 from penstock.bench._table import PLACE, markers, put_between_markers, table
 from penstock.bench._workloads import InFiles, InMemory, Ranges
