@@ -156,7 +156,8 @@ def feed_memory(scale: Scale) -> Row:
         (in_fresh_interpreter("in the end", "%", "share", "many_epochs", WORKERS, epochs, warm_up),),
         (Claim.cost(f"of what it was after {warm_up}", "in the end", 103),),
         {"epochs": epochs, "warm_up": warm_up},
-        "PSS of the script and its workers; the parts of a reading are MB after the warm-up, in the end, and percent.",
+        "PSS of the script and its workers, without files; the parts of a reading are MB after the warm-up and in the "
+        "end, and percent.",
     )
 
 
