@@ -68,7 +68,7 @@ def feed_large(scale: Scale) -> Row:
     threads, processes = f"{WORKERS} threads", f"{WORKERS} processes"
     return Row(
         "feed-large",
-        f"Sequence of {data.shape} float32: NumPy scales stored bytes, and mirrors half",
+        f"Sequence of {data.shape} float32 (NumPy scales stored bytes, mirrors half)",
         (
             rate_side(threads, from_sequence(data, WORKERS, images=True), pace_of(WORKERS)),
             rate_side(processes, from_sequence(data, WORKERS, processes=True, images=True), pace_of(WORKERS)),
