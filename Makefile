@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
+FEED_ROWS := feed-waiting feed-python feed-large feed-images feed-handover feed-start feed-memory feed-busy
+
 export KERAS_BACKEND ?= jax
 
 .PHONY: demo test check format bench docs clean
@@ -33,6 +35,8 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench readme benchmarks/records/foundation.json README.md --markers headline --kinds speed-up
 	$(BIN)/python -m penstock.bench --rows peers-memory peers-files --rounds 3 --out benchmarks/records/peers.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/peers.json README.md --markers peers
+	$(BIN)/python -m penstock.bench --rows $(FEED_ROWS) --rounds 3 --seconds 1 --out benchmarks/records/feed.json
+	$(BIN)/python -m penstock.bench readme benchmarks/records/feed.json README.md --markers feed
 
 docs: $(DEV)
 	$(BIN)/python scripts/docs.py

@@ -17,12 +17,13 @@ import pytest
 from penstock.bench.__main__ import ROW_NAMES, main
 from penstock.bench._border import FirstSteps
 from penstock.bench._busy import _worked_on, beside_spinning_main
+from penstock.bench._claim import EXTRA, SHARE, SPEED_UP, Claim
 from penstock.bench._errors import BenchError
 from penstock.bench._load import LoadMeter
 from penstock.bench._machine import Machine
 from penstock.bench._measure import Pace, Reading, Side, Summary, drain, run_rounds
 from penstock.bench._photographs import ensure_photographs
-from penstock.bench._record import EXTRA, SHARE, SPEED_UP, Claim, Record, RowRecord, SideRecord
+from penstock.bench._record import Record, RowRecord, SideRecord
 from penstock.bench._rows import ROWS
 from penstock.bench._table import PLACE, markers, put_between_markers, table
 from penstock.bench._workloads import InFiles, InMemory, Ranges

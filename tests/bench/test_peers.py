@@ -12,11 +12,12 @@ from PIL import Image
 
 from penstock.bench import _peer_rows
 from penstock.bench.__main__ import PEER_ROW_NAMES, ROW_NAMES, main
+from penstock.bench._claim import EXTRA, PEER, Claim
 from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine
 from penstock.bench._measure import Reading, Side
 from penstock.bench._photographs import ensure_photographs
-from penstock.bench._record import EXTRA, PEER, Claim, Record, RowRecord, SideRecord
+from penstock.bench._record import Record, RowRecord, SideRecord
 from penstock.bench._rows import ROWS
 from penstock.bench._scale import Scale
 from penstock.bench._table import table

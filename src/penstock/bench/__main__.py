@@ -10,14 +10,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
+from penstock.bench._claim import KINDS
 from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine, keep_to_cores
 from penstock.bench._measure import run_rounds
-from penstock.bench._record import KINDS, Record, RowRecord, SideRecord
+from penstock.bench._record import Record, RowRecord, SideRecord
 from penstock.bench._table import PLACE, put_between_markers, table
 
 ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
-PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for
+PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for, as the next ones
+FEED_ROW_NAMES = (
+    "feed-waiting",
+    "feed-python",
+    "feed-large",
+    "feed-images",
+    "feed-handover",
+    "feed-start",
+    "feed-memory",
+    "feed-busy",
+)
+_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES)
+_NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _COMMANDS = ("run", "table", "readme")
 
 
@@ -52,6 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     keep_to_cores(options.cores)
     import keras
 
+    from penstock.bench._feed_rows import FEED_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._photographs import ensure_photographs
     from penstock.bench._rows import READS_FILES, ROWS
@@ -68,13 +82,16 @@ def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = options.data or Path(temporary, "photographs")
         scale = Scale.quick(folder) if options.quick else Scale.full(folder)
-        if {*READS_FILES, "peers-files"}.intersection(options.rows):
+        if {*READS_FILES, "peers-files", "feed-busy"}.intersection(options.rows):
             ensure_photographs(folder, scale.photographs)
-        for name in (*ROW_NAMES, *PEER_ROW_NAMES):
+        for name in _ALL_ROW_NAMES:
             if name not in options.rows:
                 continue
+            if name in _NEEDS_LINUX and sys.platform != "linux":
+                _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
+                continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS}[name](scale)
+            row = {**ROWS, **PEER_ROWS, **FEED_ROWS}[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -100,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure (the default)")
     run.add_argument(
-        "--rows", nargs="+", choices=(*ROW_NAMES, *PEER_ROW_NAMES), default=ROW_NAMES, help="what (all but peers)"
+        "--rows", nargs="+", choices=_ALL_ROW_NAMES, default=ROW_NAMES, help="what (all but peers-... and feed-...)"
     )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")

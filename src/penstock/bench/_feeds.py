@@ -8,21 +8,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from penstock import Flow
+from penstock import feed
 from penstock.bench._measure import Pace, Reading, Side, drain
+from penstock.bench._workloads import QUEUE_BATCHES
 
 Feed = Callable[[], AbstractContextManager[Iterator[int]]]
 """Opens a feed that yields the number of images in each batch, without end."""
 
 
-def rate_side(name: str, feed: Feed, pace: Pace) -> Side:
-    """Images per second of a feed that is drained and nothing else."""
+def rate_side(name: str, opened: Feed, pace: Pace, unit: str = "images/s") -> Side:
+    """Images per second, or whatever a feed counts, of one that is drained and nothing else."""
 
     def measure(seconds: float) -> Reading:
-        with feed() as batches:
+        with opened() as batches:
             return drain(batches, pace, seconds)
 
-    return Side(name, "images/s", measure)
+    return Side(name, unit, measure)
 
 
 def in_this_thread(make_flow: Callable[[], Any]) -> Feed:
@@ -63,13 +64,30 @@ def in_threads(make_flow: Callable[[], Any], threads: int) -> Feed:
     return opened
 
 
-def from_penstock(make_flow: Callable[[], Flow]) -> Feed:
+def from_penstock(make_flow: Callable[[], Any]) -> Feed:
     """A flow of ours, closed at the end."""
 
     @contextmanager
     def opened() -> Iterator[Iterator[int]]:
         with make_flow() as flow:
             yield (_images_in(batch) for batch in flow)
+
+    return opened
+
+
+def from_sequence(data: Any, workers: int, *, processes: bool = False, images: bool = False) -> Feed:
+    """Anybody's batches, made ahead by `penstock.feed`.
+
+    Args:
+        data: has a length and gives batch number i for `data[i]`.
+        workers: threads, or processes if so told.
+        images: count those in a batch; else batches are counted.
+    """
+
+    @contextmanager
+    def opened() -> Iterator[Iterator[int]]:
+        with feed(data, workers=workers, use_multiprocessing=processes, max_queue_size=QUEUE_BATCHES) as batches:
+            yield (_images_in(batch) if images else 1 for batch in batches)
 
     return opened
 

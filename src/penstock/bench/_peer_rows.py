@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from penstock.bench._claim import PEER, Claim
 from penstock.bench._photographs import Contents
-from penstock.bench._record import PEER, Claim
-from penstock.bench._rows import Row
+from penstock.bench._row import Row
 from penstock.bench._scale import Scale
 from penstock.bench.peers._catalogue import GRAIN, PEERS, PENSTOCK, TF_DATA, TORCH
 from penstock.bench.peers._in_process import peer_side

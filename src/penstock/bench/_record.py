@@ -8,46 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.bench._claim import LESS_IS_BETTER, Claim
 from penstock.bench._errors import BenchError
 from penstock.bench._machine import Machine
 from penstock.bench._measure import Reading, Summary
 
 VERSION = 1
-SPEED_UP, PEER, SHARE, EXTRA = "speed-up", "peer", "share", "extra"
-KINDS = (SPEED_UP, PEER, SHARE, EXTRA)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Two sides of a row compared.
-
-    Attributes:
-        title: what is compared, in words.
-        side, against: names of the sides; where there are several to compare with, the best of them counts.
-        kind: "speed-up" over Keras, the same over another library's "peer", and "share" of another feed of ours are
-            ratios of medians, the more the better; "extra" is a difference of medians, the less the better.
-        target: what it should reach; None where it is only reported.
-    """
-
-    title: str
-    side: str
-    against: str | tuple[str, ...]
-    kind: str
-    target: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"`kind` should be one of {KINDS}. Received: {self.kind!r}")
-
-    def value(self, side: float, against: float) -> float:
-        """The ratio or the difference."""
-        return side - against if self.kind == EXTRA else side / against
-
-    def is_met(self, value: float) -> bool | None:
-        """Whether a value reaches the target; None where there is none."""
-        if self.target is None:
-            return None
-        return value <= self.target if self.kind == EXTRA else value >= self.target
 
 
 @dataclass(frozen=True)
@@ -110,7 +76,7 @@ class RowRecord:
     def against(self, claim: Claim) -> SideRecord:
         """What a claim of this row compares with: of several sides, the one with the best median."""
         names = (claim.against,) if isinstance(claim.against, str) else claim.against
-        best = min if claim.kind == EXTRA else max
+        best = min if claim.kind in LESS_IS_BETTER else max
         return best((self.side(name) for name in names), key=lambda side: side.summary.median)
 
     def verdict(self, claim: Claim) -> Verdict:

@@ -6,7 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.bench._border import Border
-from penstock.bench._workloads import InFiles, InMemory
+from penstock.bench._sequences import Stored
+from penstock.bench._workloads import InFiles, InMemory, Ranges
+
+
+@dataclass(frozen=True)
+class FeedScale:
+    """How much `feed` is given.
+
+    Attributes:
+        wait_s: of a batch that sleeps.
+        python_turns: of the loop of a batch that computes.
+        stored, images: large batches, of a user's own object and of a flow.
+        epochs: over which memory is watched.
+    """
+
+    wait_s: float
+    python_turns: int
+    stored: Stored
+    images: InMemory
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -17,6 +36,7 @@ class Scale:
         photographs: JPEG files to make, where the folder is empty.
         memory, files: what is fed; `memory_float` is as `memory`.
         border: the training run.
+        feeds: what `feed` is given.
     """
 
     photographs: int
@@ -24,6 +44,7 @@ class Scale:
     memory_float: InMemory
     files: InFiles
     border: Border
+    feeds: FeedScale
 
     @classmethod
     def full(cls, folder: Path) -> Scale:
@@ -34,6 +55,7 @@ class Scale:
             InMemory(dtype="float32"),
             InFiles(folder),
             Border.of(20, 5, batch_size=128, epochs=21, keras_epochs=5),
+            FeedScale(0.5, 400_000, Stored(), InMemory(256, 299, 64, ranges=Ranges(rotation_range=45)), epochs=200),
         )
 
     @classmethod
@@ -45,4 +67,5 @@ class Scale:
             InMemory(64, side_px=16, batch_size=16, dtype="float32"),
             InFiles(folder, target_px=64, batch_size=4),
             Border.of(2, 1, batch_size=8, epochs=2, keras_epochs=2),
+            FeedScale(0.01, 1000, Stored(8, 16, 4), InMemory(8, 16, 4), epochs=20),
         )

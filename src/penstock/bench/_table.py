@@ -4,28 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from penstock.bench._claim import COST, EXTRA, KINDS, LESS_IS_BETTER, PEER, SHARE, SPEED_UP, Claim
 from penstock.bench._errors import BenchError
 from penstock.bench._measure import DISTURBED_CORES
-from penstock.bench._record import EXTRA, KINDS, PEER, SHARE, SPEED_UP, Claim, Record, RowRecord
+from penstock.bench._record import Record, RowRecord, SideRecord
 
 PLACE = "bench"  # the name in the markers that a file has for the main table
 _HEADERS = {
-    SPEED_UP: ("", "Keras, images/s", "penstock, images/s", "ratio of medians", "target"),
-    PEER: ("", "peer, images/s", "penstock, images/s", "ratio of medians", "target"),
-    SHARE: ("penstock against itself", "images/s", "then, images/s", "ratio of medians", "target"),
-    EXTRA: ("under `model.fit`", "constant batch, ms", "fed, ms", "difference of medians, ms", "target"),
+    SPEED_UP: ("", "Keras, {unit}", "penstock, {unit}", "ratio of medians", "target"),
+    PEER: ("", "peer, {unit}", "penstock, {unit}", "ratio of medians", "target"),
+    SHARE: ("penstock against itself", "{unit}", "then, {unit}", "ratio of medians", "target"),
+    EXTRA: ("under `model.fit`", "constant batch, {unit}", "fed, {unit}", "difference of medians, {unit}", "target"),
+    COST: ("what feeding costs", "median", "target"),
 }
 _RATIOS = (SPEED_UP, PEER)
+_SIGNS = {"us": "µs"}
 _MARK = " ⚠"
 
 
 def table(record: Record, kinds: Collection[str] = KINDS) -> str:
-    """One table for each kind of claim; then machine and versions, if all are shown."""
+    """One table for each kind of claim and unit; then machine and versions, if all are shown."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in record.rows:
+        for claim in row.claims:
+            unit = "" if claim.kind == COST else row.side(claim.side).unit  # costs have theirs in each line
+            lines.setdefault((claim.kind, unit), []).append(_line(row, claim))
     blocks = []
     for kind, header in _HEADERS.items():
-        lines = [_line(row, claim) for row in record.rows for claim in row.claims if claim.kind == kind]
-        if lines and kind in kinds:
-            blocks.append("\n".join([_cells(header), "|---|--:|--:|--:|--:|", *lines]))
+        for unit in [unit for its_kind, unit in lines if its_kind == kind and kind in kinds]:
+            names = tuple(name.format(unit=unit) for name in header)
+            blocks.append("\n".join([_cells(names), "|---|" + "--:|" * (len(names) - 1), *lines[kind, unit]]))
     remarks = _remarks(record) if len(kinds) == len(KINDS) else ()
     return "\n\n".join([*blocks, *remarks]) + "\n"
 
@@ -52,10 +60,16 @@ def put_between_markers(text: str, block: str, place: str = PLACE) -> str:
 def _line(row: RowRecord, claim: Claim) -> str:
     verdict = row.verdict(claim)
     title = f"{row.title}: {claim.title}" if claim.title else row.title
-    side, against = row.side(claim.side).summary, row.against(claim).summary
-    medians = (f"{_number(one.median)}{_MARK if one.unstable else ''}" for one in (against, side))
+    side, against = row.side(claim.side), row.against(claim)
     mark = "" if verdict.is_met is None else " ✓" if verdict.is_met else " ✗"
-    return _cells((title, *medians, _value(claim, verdict.value), _target(claim) + mark))
+    if claim.kind == COST:
+        unit = f" {_SIGNS.get(side.unit, side.unit)}"
+        return _cells((title, _median(side, unit), f"{_target(claim, unit)}{mark}"))
+    return _cells((title, _median(against), _median(side), _value(claim, verdict.value), _target(claim) + mark))
+
+
+def _median(side: SideRecord, unit: str = "") -> str:
+    return f"{_number(side.summary.median)}{unit}{_MARK if side.summary.unstable else ''}"
 
 
 def _cells(cells: tuple[str, ...]) -> str:
@@ -68,10 +82,11 @@ def _value(claim: Claim, value: float) -> str:
     return f"{value:.2f}" if claim.kind == SHARE else f"{value:+.1f}"
 
 
-def _target(claim: Claim) -> str:
+def _target(claim: Claim, unit: str = "") -> str:
     if claim.target is None:
         return "-"
-    return f"{'≤' if claim.kind == EXTRA else '≥'} {claim.target:g}{'x' if claim.kind in _RATIOS else ''}"
+    sign = "≤" if claim.kind in LESS_IS_BETTER else "≥"
+    return f"{sign} {claim.target:g}{'x' if claim.kind in _RATIOS else unit}"
 
 
 def _number(value: float) -> str:

@@ -89,11 +89,12 @@ class InMemory:
         generator = generator_class(**self.ranges.keywords(), preprocessing_function=function)
         return generator.flow(self.x, self.y, batch_size=self.batch_size)
 
-    def penstock_flow(self, workers: int, *, python_function: bool = False) -> Flow:
+    def penstock_flow(self, workers: int, *, processes: bool = False, python_function: bool = False) -> Flow:
         """The same from penstock.
 
         Args:
             workers: threads.
+            processes: instead of threads.
             python_function: scale by Keras's Python function instead of by `rescale` and `featurewise_center`.
         """
         from penstock import ImageDataGenerator
@@ -105,7 +106,14 @@ class InMemory:
         else:
             generator = ImageDataGenerator(**self.ranges.keywords(), rescale=1 / 127.5, featurewise_center=True)
             generator.mean = np.ones(1, np.float32)
-        return generator.flow(self.x, self.y, batch_size=self.batch_size, workers=workers, max_queue_size=QUEUE_BATCHES)
+        return generator.flow(
+            self.x,
+            self.y,
+            batch_size=self.batch_size,
+            workers=workers,
+            use_multiprocessing=processes,
+            max_queue_size=QUEUE_BATCHES,
+        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ class InFiles:
             str(self.folder), target_size=(self.target_px, self.target_px), batch_size=self.batch_size
         )
 
-    def penstock_flow(self, workers: int) -> Flow:
+    def penstock_flow(self, workers: int, *, processes: bool = False) -> Flow:
         """The same from penstock."""
         from penstock import ImageDataGenerator
 
@@ -144,6 +152,7 @@ class InFiles:
             target_size=(self.target_px, self.target_px),
             batch_size=self.batch_size,
             workers=workers,
+            use_multiprocessing=processes,
             max_queue_size=QUEUE_BATCHES,
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from penstock.bench._measure import Pace, Reading, drain
-from penstock.bench._workloads import QUEUE_BATCHES, WORKERS, InFiles
+from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
 from penstock.bench.peers._catalogue import PEERS
 from penstock.bench.peers._job import MISSING, Answer, Job
 
@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         sys.stderr.write(f"{error.name}\n")
         return MISSING
-    open_feed = peer.files if isinstance(job.data, InFiles) else peer.memory
-    with open_feed(job.data) as batches:
+    with getattr(peer, job.workload)(job.data) as batches:
         if job.sample_batches:
             _save(batches, job)
         reading = _reading((len(batch[0]) for batch in batches), job.seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -29,15 +29,20 @@ class Peer:
 
     def versions(self) -> dict[str, str]:
         """Version by name, of the distributions that are installed."""
-        found = {}
-        for alternatives in self.distributions:
-            for name in alternatives.split("|"):
-                try:
-                    found[name] = version(name)
-                    break
-                except PackageNotFoundError:
-                    continue
-        return found
+        return versions(self.distributions)
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Version by name, of those that are installed; of alternatives, separated by "|", the first."""
+    found = {}
+    for alternatives in distributions:
+        for name in alternatives.split("|"):
+            try:
+                found[name] = version(name)
+                break
+            except PackageNotFoundError:
+                continue
+    return found
 
 
 _CV2 = "opencv-python-headless|opencv-python"
@@ -79,4 +84,10 @@ PEERS = {
             _QUIET,
         ),
     )
+}
+
+# How those feed a `Stored` sequence that can; nothing else than the library itself is needed for it.
+STORED_HOW = {
+    PENSTOCK: "feed with 2 worker processes",
+    TORCH: "DataLoader with batch_size=None and 2 persistent workers, no collation; tensors in shared memory",
 }

@@ -11,15 +11,14 @@ from pathlib import Path
 
 from penstock.bench._errors import BenchError
 from penstock.bench._measure import Side
-from penstock.bench._workloads import InFiles, InMemory
 from penstock.bench.peers._catalogue import PEERS
-from penstock.bench.peers._job import MISSING, Answer, Job
+from penstock.bench.peers._job import MISSING, Answer, Data, Job
 
 _LIMIT_S = 300.0  # the slowest, tf.data from files at 100 images/s, takes 30 s on two cores
 _TAIL_CHARACTERS = 2000
 
 
-def peer_side(name: str, data: InMemory | InFiles) -> Side:
+def peer_side(name: str, data: Data) -> Side:
     """Images per second of a peer, each reading in a fresh process."""
     return Side(name, "images/s", lambda seconds: in_process(Job(name, data, seconds)).reading)
 

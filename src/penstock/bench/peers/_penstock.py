@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
-from penstock.bench._workloads import WORKERS, InFiles, InMemory
+from penstock import feed
+from penstock.bench._sequences import Stored
+from penstock.bench._workloads import QUEUE_BATCHES, WORKERS, InFiles, InMemory
 
 
 @contextmanager
@@ -24,3 +26,10 @@ def files(data: InFiles) -> Iterator[Iterator[Any]]:
     keras.utils.disable_interactive_logging()  # it would say how many files it found
     with data.penstock_flow(WORKERS) as flow:
         yield iter(flow)
+
+
+@contextmanager
+def stored(data: Stored) -> Iterator[Iterator[Any]]:
+    """From a user's own object, by processes."""
+    with feed(data, workers=WORKERS, use_multiprocessing=True, max_queue_size=QUEUE_BATCHES) as batches:
+        yield iter(batches)

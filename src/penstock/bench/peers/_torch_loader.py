@@ -17,6 +17,7 @@ from albumentations.pytorch import ToTensorV2
 from torch.utils.data import DataLoader, RandomSampler
 
 from penstock._types import Array
+from penstock.bench._sequences import Stored
 from penstock.bench._workloads import WORKERS, InFiles, InMemory, Ranges
 from penstock.bench.peers._albumentations import Augment, read_rgb, transforms
 
@@ -67,6 +68,16 @@ def files(data: InFiles) -> Iterator[Iterator[Any]]:
         yield ((x.float(), y) for x, y in batches)
 
 
+@contextmanager
+def stored(data: Stored) -> Iterator[Iterator[Any]]:
+    """From a user's own object, whose batches are taken as they are."""
+    len(data.x)  # made here, so that workers share it
+    torch.set_num_threads(1)
+    loader = DataLoader(data, batch_size=None, num_workers=WORKERS, persistent_workers=True)
+    with closing(_without_end(loader)) as batches:
+        yield batches
+
+
 def _transforms(ranges: Ranges, target_px: int | None = None) -> list[Any]:
     return [*transforms(ranges, target_px), ToTensorV2()]
 
@@ -77,5 +88,9 @@ def _batches(dataset: Any, batch_size: int) -> Generator[Any]:
     # One order after another without a break: 512 files are 8 batches, and each epoch's end would leave workers idle.
     sampler = RandomSampler(dataset, num_samples=_EPOCHS * len(dataset))
     loader = DataLoader(dataset, batch_size, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
+    yield from _without_end(loader)
+
+
+def _without_end(loader: Any) -> Generator[Any]:
     while True:
         yield from loader
