@@ -6,25 +6,25 @@ import contextlib
 import os
 import pickle
 import resource
-import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing import Pipe, reduction, spawn
-from multiprocessing.connection import Connection
+from multiprocessing import spawn
 from typing import Any, final
 
 from penstock._errors import BatchError, FlowClosed, WorkerError
 from penstock._types import Array, FillReport, Step
 from penstock.feeding._memory import Segment
+from penstock.feeding.executors._channel import Channel
 from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage
 from penstock.feeding.executors._worker import understood
 
 _TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
-_LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
+_LOOK_S = 1.0  # between two looks at a silent worker: its channel ends with it, unless a child of its own has that, too
 _ANSWER_S = 60.0  # to start in, however slow the disk that Python is imported from
 # Workers are many: one thread each. They see no accelerator, which belongs to the training process.
 _ENVIRONMENT = {
@@ -68,7 +68,7 @@ class Companion:
         self._slots = slots
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._channel: Channel | None = None
         self._known: set[int] = set()  # keys of slots that the worker has
         self._desk = Desk(slots)
         self._used_bytes = 0  # memory of the worker when it was last looked at
@@ -108,7 +108,7 @@ class Companion:
                 process.kill()
 
     def close(self) -> None:
-        """Let the process end: its pipe does."""
+        """Let the process end: its channel does."""
         self._stopped = True
         self._forget()
         self._desk.close()
@@ -143,7 +143,7 @@ class Companion:
         self._known.add(key)
 
     def _start(self) -> None:
-        ours, theirs = Pipe()
+        ours, theirs = socket.socketpair()
         paths = [path for path in sys.path if isinstance(path, str)]  # Python passes over others, too
         arguments = [repr(paths), str(theirs.fileno()), str(os.getpid())]
         command = [os.fsdecode(spawn.get_executable()), *subprocess._args_from_interpreter_flags(), "-c", _PROGRAM]  # type: ignore[attr-defined]
@@ -156,7 +156,7 @@ class Companion:
             env={**os.environ, **_ENVIRONMENT},
         )
         theirs.close()
-        self._connection, self._known, self._sent, self._used_bytes = ours, set(), None, 0
+        self._channel, self._known, self._sent, self._used_bytes = Channel(ours, _LOOK_S), set(), None, 0
         if self._stopped:
             self._process.kill()
 
@@ -174,31 +174,22 @@ class Companion:
         self._sent = luggage
 
     def _hand_over(self, key: int, segment: Slot | Segment) -> None:
-        self._send("segment", key, segment.nbytes)
-        assert self._connection is not None
-        assert self._process is not None
-        try:
-            reduction.send_handle(self._connection, segment.descriptor, self._process.pid)
-        except OSError:
-            raise _DiedError(self._ending()) from None
+        self._send("segment", key, segment.nbytes, descriptor=segment.descriptor)
 
-    def _send(self, *message: Any) -> None:
-        assert self._connection is not None
+    def _send(self, *message: Any, descriptor: int | None = None) -> None:
+        assert self._channel is not None
         try:
-            self._connection.send_bytes(pickle.dumps(message))
+            self._channel.send(pickle.dumps(message), descriptor)
         except OSError:
             raise _DiedError(self._ending()) from None
 
     def _answer(self, limit_s: float | None, what: str, hint: str = "") -> Any:
-        assert self._connection is not None
+        assert self._channel is not None
         assert self._process is not None
         deadline = None if limit_s is None else time.monotonic() + limit_s
         if not self._used_bytes:  # once, in case that it dies before the first look
             self._used_bytes = _used_bytes(self._process.pid)
-        # Not `Connection.poll`, which makes a selector each time: 40 us of the 250 that handing over a batch may take.
-        silence = select.poll()
-        silence.register(self._connection, select.POLLIN)
-        while not silence.poll(_LOOK_S * 1000):
+        while (answer := self._received()) is None:
             if self._process.poll() is not None:
                 raise _DiedError(self._ending())
             self._used_bytes = _used_bytes(self._process.pid) or self._used_bytes  # it may have died just now
@@ -207,11 +198,14 @@ class Companion:
                 self._ending()
                 self._forget()
                 raise WorkerError(f"{what}: a worker process has not answered for {limit_s:g} s, and was ended.{hint}")
+        return understood(answer, self._process.pid)
+
+    def _received(self) -> bytes | None:
+        assert self._channel is not None
         try:
-            answer = self._connection.recv_bytes()
+            return self._channel.receive()
         except (EOFError, OSError):
             raise _DiedError(self._ending()) from None
-        return understood(answer, self._process.pid)
 
     def _ending(self) -> str:
         """Wait for the process, and say how it ended; one that has not by then is killed."""
@@ -234,11 +228,11 @@ class Companion:
         return f"process {process.pid} ended {how}{peak}"
 
     def _forget(self) -> None:
-        """Close the pipe, which ends the process, and wait for that."""
-        process, connection = self._process, self._connection
-        self._process = self._connection = None
-        if connection is not None:
-            connection.close()
+        """Close the channel, which ends the process, and wait for that."""
+        process, channel = self._process, self._channel
+        self._process = self._channel = None
+        if channel is not None:
+            channel.close()
         if process is not None and process.returncode is None:
             try:
                 process.wait(_LOOK_S)

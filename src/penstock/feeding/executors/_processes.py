@@ -24,7 +24,7 @@ class ProcessExecutor:
         submit ──> queue ──> thread ──(who, where)──> process: fills the slot
                                └─────────(report)────────┘
 
-    Pixels cross in shared memory, in the slots that the consumer gets; the pipe carries some hundred bytes a batch.
+    Pixels cross in shared memory, in the slots that the consumer gets; a socket carries some hundred bytes a batch.
 
     Args:
         workers: processes, at least 1.

@@ -1,4 +1,4 @@
-"""What a worker process does: it maps memory, takes a maker, and makes batches until its pipe ends."""
+"""What a worker process does: it maps memory, takes a maker, and makes batches until its channel ends."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import mmap
 import os
 import pickle
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from io import BytesIO
-from multiprocessing import reduction
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -19,6 +19,7 @@ import numpy as np
 
 from penstock._errors import BatchError
 from penstock._types import Array, BatchMaker, Step
+from penstock.feeding.executors._channel import Channel
 from penstock.feeding.executors._make import make
 
 _PR_SET_PDEATHSIG = 1
@@ -84,26 +85,27 @@ class Unpickler(pickle.Unpickler):
 
 
 def main(handle: int, parent: int) -> None:
-    """Serve the process at the other end of a pipe.
+    """Serve the process at the other end of a channel.
 
     Args:
-        handle: of the pipe, inherited.
+        handle: of the channel's socket, inherited.
         parent: its process number; the worker ends with it.
     """
     # Ctrl-C belongs to the main process, which ends the workers in its own time.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent(parent)
-    _Worker(Connection(handle)).serve()
+    with closing(Channel(socket.socket(fileno=handle))) as channel:
+        _Worker(channel).serve()
 
 
 class _Worker:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._segments = Segments()
         self._maker: BatchMaker | None = None
 
     def serve(self) -> None:
-        """Do what messages say, one after the other, until the pipe ends."""
+        """Do what messages say, one after the other, until the channel ends."""
         tasks: dict[str, Callable[..., None]] = {
             "segment": self._map,
             "forget": self._segments.forget,
@@ -112,13 +114,15 @@ class _Worker:
         }
         while True:
             try:
-                kind, *rest = pickle.loads(self._connection.recv_bytes())
+                message = self._channel.receive()
             except (EOFError, OSError):
                 return
+            assert message is not None, "this end waits without a limit"
+            kind, *rest = pickle.loads(message)
             tasks[kind](*rest)
 
     def _map(self, key: int, nbytes: int) -> None:
-        self._segments.add(key, nbytes, reduction.recv_handle(self._connection))
+        self._segments.add(key, nbytes, self._channel.descriptor())
 
     def _take(self, payload: bytes, keys: tuple[int, ...]) -> None:
         def unpack() -> None:
@@ -137,7 +141,7 @@ class _Worker:
         """Send what a function returns, or how it failed."""
         answer = answered(function)
         try:
-            self._connection.send_bytes(answer)
+            self._channel.send(answer)
         except OSError:
             os._exit(0)  # nobody is there any more
 
@@ -191,7 +195,7 @@ def _failure(error: BaseException, text: str) -> bytes:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Be killed when the parent is, also while busy; elsewhere than on Linux the pipe's end has to do."""
+    """Be killed when the parent is, also while busy; elsewhere than on Linux the channel's end has to do."""
     if sys.platform == "linux":
         import ctypes
 
