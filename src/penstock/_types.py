@@ -153,6 +153,11 @@ class Executor(Protocol):
         """Whether what a maker returns is copied on its way here, so that memory from `allocate` is worth its while."""
         ...
 
+    @property
+    def waits_for_lock(self) -> bool:
+        """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        ...
+
     def is_worker(self) -> bool:
         """Whether the calling thread is one of this executor's workers."""
         ...

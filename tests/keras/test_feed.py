@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -556,3 +557,34 @@ def test_keys_in_another_order_are_the_same_batch() -> None:
         next(stream)
         with pytest.raises(BatchError, match="Batches should be alike"):
             next(stream)
+
+
+class Computing:
+    """Batches that take a while: in Python, or in a wait outside of it."""
+
+    def __init__(self, in_python: bool) -> None:
+        self.in_python = in_python
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if self.in_python:
+            end = time.perf_counter() + 0.02
+            while time.perf_counter() < end:
+                pass
+        else:
+            threading.Event().wait(0.001)
+        return np.full(2, number)
+
+
+@pytest.mark.parametrize("in_python", [True, False])
+def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool, capsys: Any) -> None:
+    with feed(Computing(in_python), workers=2) as stream:
+        for _ in range(45):
+            next(stream)
+    assert capsys.readouterr().out.count("take turns at the interpreter lock") == in_python
+    with feed(Computing(True), workers=1) as stream:
+        for _ in range(25):
+            next(stream)
+    assert "lock" not in capsys.readouterr().out

@@ -127,6 +127,11 @@ class Feeder:
         return self._depth * max(self._batch_bytes, self._pool.slot_bytes)
 
     @property
+    def waits_for_lock(self) -> bool:
+        """See `Executor.waits_for_lock`."""
+        return self._executor.waits_for_lock
+
+    @property
     def stats(self) -> FeedStats:
         """A snapshot of the counts."""
         return replace(

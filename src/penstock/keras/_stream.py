@@ -22,6 +22,7 @@ from penstock.keras._containers import for_keras
 from penstock.keras._endless import Endless
 from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
+from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
 
@@ -50,6 +51,7 @@ class Stream(FedDataset):
         self._last_addresses = (-2, -2)
         self._read_by_address = False
         self._epoch_is_shuffled = False
+        self._has_told_of_lock = False
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
@@ -247,6 +249,12 @@ class Stream(FedDataset):
             feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
             end = self._border_after(position) if self._stops_at_borders else None
             batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
+            if feeder.waits_for_lock and not self._has_told_of_lock:
+                self._has_told_of_lock = True
+                notice(
+                    f"penstock: {self._feeding.workers} threads take turns at the interpreter lock, since much of a "
+                    "batch is made in Python. With use_multiprocessing=True processes make batches side by side."
+                )
             # Last: whatever fails before is tried again.
             if asked is not None:
                 asked.taken += 1

@@ -42,6 +42,7 @@ class PoolProcessExecutor:
     """
 
     is_elsewhere = True
+    waits_for_lock = False
 
     def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
         self.workers = workers

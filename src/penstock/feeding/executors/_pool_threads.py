@@ -26,6 +26,7 @@ class PoolThreadExecutor:
     """
 
     is_elsewhere = False
+    waits_for_lock = False
 
     def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
         self.workers = workers

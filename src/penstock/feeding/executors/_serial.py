@@ -17,6 +17,7 @@ class SerialExecutor:
 
     workers = 0
     is_elsewhere = False
+    waits_for_lock = False
 
     def __init__(self) -> None:
         self._maker: BatchMaker | None = None

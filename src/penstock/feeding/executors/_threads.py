@@ -11,6 +11,7 @@ from typing import final
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
 
 
@@ -34,9 +35,14 @@ class ThreadExecutor:
         """See `Executor.is_worker`."""
         return self._crew.has(threading.current_thread())
 
+    @property
+    def waits_for_lock(self) -> bool:
+        """See `Executor.waits_for_lock`."""
+        return self._hand.probe is not None and self._hand.probe.is_held
+
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._hand = _OwnHand(maker)
+        self._hand = _OwnHand(maker, LockProbe() if self.workers > 1 else None)
         self._crew.start([self._hand] * self.workers)
 
     def renew(self, maker: BatchMaker) -> None:
@@ -60,11 +66,14 @@ class ThreadExecutor:
 class _OwnHand:
     """Makes batches in the thread that asks."""
 
-    def __init__(self, maker: BatchMaker) -> None:
+    def __init__(self, maker: BatchMaker, probe: LockProbe | None) -> None:
         self.maker = maker
+        self.probe = probe
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """See `Hand.make`."""
+        if self.probe is not None:
+            self.probe.look()
         return make(self.maker, step, out)
 
     def stop(self) -> None:
