@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -39,6 +40,14 @@ class Step:
         """Number of this batch in the endless stream in the plan's own order, from 0."""
         return self.epoch * self.steps_per_epoch + self.number
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # 4 us there and back instead of 16, for each batch that a process makes.
+        return _step, (self.epoch, self.number, self.steps_per_epoch, self.indices.tobytes(), self.fills_up)
+
+
+def _step(epoch: int, number: int, steps_per_epoch: int, indices: bytes, fills_up: bool) -> Step:
+    return Step(epoch, number, steps_per_epoch, np.frombuffer(indices, np.int64).copy(), fills_up)
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -50,7 +59,7 @@ class ArraySpec:
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)

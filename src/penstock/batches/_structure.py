@@ -62,7 +62,7 @@ def check_alike(structure: Structure, first: Structure, what: str, epoch: int, s
     Raises:
         BatchError: it is.
     """
-    if _sorted(structure) != _sorted(first):
+    if structure != first and _sorted(structure) != _sorted(first):
         raise BatchError(
             f"{what} is {structure}, and the first one was {first} (x stands for an array). Batches should be alike.",
             epoch=epoch,
