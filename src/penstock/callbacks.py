@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from penstock.keras._callbacks import FlowCheckpoint as FlowCheckpoint
+from penstock.keras._input_report import InputReport as InputReport
 
-__all__ = ["FlowCheckpoint"]
+__all__ = ["FlowCheckpoint", "InputReport"]
