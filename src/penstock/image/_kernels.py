@@ -385,15 +385,15 @@ def _bilinear(a: Any, b: Any, c: Any, d: Any, f_row: Any, f_column: Any) -> Any:
 @compiled()
 def _strip_from_packed(
     pixels: int, plane: Any, stride: int, order: int, index: Any, f_row: Any, f_column: Any,
-    above: Any, below: Any, channels: int, values: Any, reach: int,
+    above: Any, below: Any, channels: int, values: Any,
 ) -> None:  # fmt: skip
-    """One strip of output, channel k at `values[k * reach]`, from a packed plane.
+    """One strip of output, channel k at `values[k * pixels]`, from a packed plane.
 
     Two neighbours are one load and one store of 64 bits (0.6 ns/px; 1.1 one by one). Colours are interpolated in one
     loop with constant shifts (0.7 ns/px; 1.3 channel by channel).
 
     Args:
-        above, below: uint64, `(reach,)`, for pairs of neighbours, the left one in the lower half.
+        above, below: uint64, at least `(pixels,)`, for pairs of neighbours, the left one in the lower half.
     """
     kind = values.dtype.type
     one, next_row = _u(1), _u(stride)
@@ -408,7 +408,7 @@ def _strip_from_packed(
             below[x] = _u(plane[j]) | (_u(plane[j + one]) << _u(32))
     if order == 1 and channels == 3:
         upper, lower = above.view(np.uint32), below.view(np.uint32)
-        red, green, blue = values[:pixels], values[reach : reach + pixels], values[2 * reach : 2 * reach + pixels]
+        red, green, blue = values[:pixels], values[pixels : 2 * pixels], values[2 * pixels : 3 * pixels]
         byte, eight, sixteen = np.uint32(255), np.uint32(8), np.uint32(16)
         for x in range(_u(pixels)):
             a, b, c, d = upper[x + x], upper[x + x + one], lower[x + x], lower[x + x + one]
@@ -427,7 +427,7 @@ def _strip_from_packed(
             )  # fmt: skip
         return
     for k in range(channels):
-        left, right, byte64, base = _u(8 * k), _u(8 * k + 32), _u(255), _u(k * reach)
+        left, right, byte64, base = _u(8 * k), _u(8 * k + 32), _u(255), _u(k * pixels)
         if order == 0:
             for x in range(_u(pixels)):
                 values[base + x] = np.int32((above[x] >> left) & byte64)
@@ -443,12 +443,12 @@ def _strip_from_packed(
 @compiled()
 def _strip_from_planes(
     pixels: int, planes: Any, stride: int, size: int, order: int, index: Any, f_row: Any, f_column: Any,
-    n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any, reach: int,
+    n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any,
 ) -> None:  # fmt: skip
-    """One strip of output, channel k at `values[k * reach]`, from one floating-point plane of `size` per channel."""
+    """One strip of output, channel k at `values[k * pixels]`, from one floating-point plane of `size` per channel."""
     one, below, across = _u(1), _u(stride), _u(stride + 1)
     for k in range(channels):
-        base, plane = _u(k * reach), _u(k * size)
+        base, plane = _u(k * pixels), _u(k * size)
         if order == 1:
             for x in range(_u(pixels)):
                 i = plane + _u(index[x])
@@ -466,7 +466,7 @@ def _strip_from_planes(
 @compiled()
 def _strip_copied(
     top: int, bottom: int, images: Any,  layout: Any, rows: Any, columns: Any, affine: Any,
-    channels: int, values: Any, reach: int,
+    channels: int, values: Any,
 ) -> None:  # fmt: skip
     """One strip of output where the geometry is at most a flip."""
     height, width = rows.shape[0], columns.shape[0]
@@ -475,7 +475,7 @@ def _strip_copied(
         r = height - 1 - row if affine[7] != 0 else row
         for k in range(channels):
             source = _u(layout[0] + rows[r] * layout[1] + k * layout[3])
-            target = _u(k * reach + (row - top) * width)
+            target = _u((k * (bottom - top) + row - top) * width)
             if affine[6] != 0:
                 end = _u(width - 1)
                 for x in range(_u(width)):
@@ -487,13 +487,13 @@ def _strip_copied(
 
 @compiled()
 def _write_strip(
-    pixels: int, values: Any, reach: int, rescale: Any, centre: Any, gain: Any, out: Any, start: int, strides: Any
+    pixels: int, values: Any, rescale: Any, centre: Any, gain: Any, out: Any, start: int, strides: Any
 ) -> None:
     """Standardize one strip, `(v * rescale - centre) * gain`, and write it, channels last or first."""
     channels = centre.shape[0]
     one, two, three = _u(1), _u(2), _u(3)
     if strides[2] == 3:
-        red, green, blue = values[:reach], values[reach : 2 * reach], values[2 * reach : 3 * reach]
+        red, green, blue = values[:pixels], values[pixels : 2 * pixels], values[2 * pixels : 3 * pixels]
         c0, c1, c2, g0, g1, g2 = centre[0], centre[1], centre[2], gain[0], gain[1], gain[2]
         for x in range(_u(pixels)):
             target = _u(start) + three * x
@@ -502,7 +502,7 @@ def _write_strip(
             out[target + two] = (blue[x] * rescale - c2) * g2
         return
     for k in range(channels):
-        base, target, step, by, factor = _u(k * reach), _u(start + k * strides[3]), _u(strides[2]), centre[k], gain[k]
+        base, target, step, by, factor = _u(k * pixels), _u(start + k * strides[3]), _u(strides[2]), centre[k], gain[k]
         if step == one:
             for x in range(_u(pixels)):
                 out[target + x] = (values[base + x] * rescale - by) * factor
@@ -512,13 +512,14 @@ def _write_strip(
 
 
 @compiled()
-def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int, values: Any, reach: int) -> None:
+def _fill_outside(rows: int, width: int, inside: Any, cval: float, channels: int, values: Any) -> None:
     """The constant beyond each row's stretch inside the image."""
     for k in range(channels):
+        base = k * rows * width
         for r in range(rows):
-            for x in range(k * reach + r * width, k * reach + inside[r, 0]):
+            for x in range(base + r * width, base + inside[r, 0]):
                 values[x] = cval
-            for x in range(k * reach + inside[r, 1], k * reach + (r + 1) * width):
+            for x in range(base + inside[r, 1], base + (r + 1) * width):
                 values[x] = cval
 
 
@@ -631,11 +632,16 @@ def _brighten_as_pillow(block: Any, factor: float, stride: int, channels: int) -
 
 @compiled()
 def _colour(
-    block: Any, stride: int, channels: int, shift: float, brightness: float, as_pillow: bool, low: float, high: float
-) -> None:
-    """Channel shift, clipped to the image's own extent, then brightness; NaN means none."""
+    block: Any, stride: int, channels: int, shift: float, ends: Any, brightness: float, as_pillow: bool, low: float,
+    high: float,
+) -> None:  # fmt: skip
+    """Channel shift, clipped to the image's own extent, then brightness; NaN means none.
+
+    Args:
+        ends: for a shift, smallest and largest values of the image's parts.
+    """
     if not math.isnan(shift):
-        smallest, largest = _extent(block)
+        smallest, largest = _extent(ends)
         by = block.dtype.type(shift)
         for i in range(block.shape[0]):
             v = block[i] + by
@@ -710,31 +716,37 @@ def standardize_many(
 
 @compiled()
 def _finish_strip(
-    top: int, bottom: int, width: int, padded: bool, inside: Any, cval: float, values: Any, reach: int, late: bool,
-    rescale: Any, centre: Any, gain: Any, out: Any, origin: int, out_strides: Any,
+    top: int, bottom: int, width: int, padded: bool, inside: Any, cval: float, values: Any, late: bool, shifted: bool,
+    ends: Any, rescale: Any, centre: Any, gain: Any, out: Any, origin: int, out_strides: Any,
 ) -> None:  # fmt: skip
-    """Fill what lies outside and write one strip, standardized unless that comes `late`."""
+    """Fill what lies outside and write one strip, standardized unless that comes `late`.
+
+    Args:
+        ends: gets the strip's smallest and largest value, here where it is in a cache, if it is to be `shifted`.
+    """
     channels = centre.shape[0]
     if padded:
-        _fill_outside(bottom - top, width, inside, cval, channels, values, reach)
+        _fill_outside(bottom - top, width, inside, cval, channels, values)
     start, pixels = origin + top * out_strides[1], (bottom - top) * width
+    if shifted:
+        ends[0], ends[1] = _extent(values[: channels * pixels])
     if late:
         kind = values.dtype.type
         none, one = np.zeros(channels, values.dtype), np.ones(channels, values.dtype)
-        _write_strip(pixels, values, reach, kind(1), none, one, out, start, out_strides)
+        _write_strip(pixels, values, kind(1), none, one, out, start, out_strides)
     else:
-        _write_strip(pixels, values, reach, rescale, centre, gain, out, start, out_strides)
+        _write_strip(pixels, values, rescale, centre, gain, out, start, out_strides)
 
 
 @compiled()
 def _finish_image(
-    out: Any, origin: int, out_strides: Any, shift: float, brightness: float, as_pillow: bool, low: float, high: float,
-    rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
+    out: Any, origin: int, out_strides: Any, shift: float, ends: Any, brightness: float, as_pillow: bool, low: float,
+    high: float, rescale: Any, sample_centre: bool, sample_scale: bool, centre: Any, gain: Any,
 ) -> None:  # fmt: skip
     """What needs the whole image's values: its extent, its mean."""
     channels = centre.shape[0]
     block = out[origin : origin + out_strides[0]]
-    _colour(block, out_strides[3], channels, shift, brightness, as_pillow, low, high)
+    _colour(block, out_strides[3], channels, shift, ends, brightness, as_pillow, low, high)
     standardize_block(block, out_strides[3], channels, rescale, sample_centre, sample_scale, centre, gain)
 
 
@@ -761,14 +773,14 @@ def render_packed(
     """
     height, width, channels = rows.shape[1], columns.shape[1], centre.shape[0]
     stride, size = width + 3, (height + 3) * (width + 3)
-    strip = max(1, _STRIP_PX // width)
+    strip = min(height, max(1, _STRIP_PX // width))
     reach = strip * width
     index, inside = np.empty(reach, np.int32), np.empty((strip, 2), np.int64)
     row_of, column_of = np.empty(reach), np.empty(reach)
     for x in range(reach):
         row_of[x], column_of[x] = x // width, x % width
     f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
-    values = np.empty(channels * reach, out.dtype)
+    values, ends = np.empty(channels * reach, out.dtype), np.empty((-(-height // strip), 2), out.dtype)
     plane = np.empty(size, np.uint32)
     above, below = np.empty(reach, np.uint64), np.empty(reach, np.uint64)
     outside = np.uint32(0)
@@ -777,7 +789,8 @@ def render_packed(
     for k in range(layouts.shape[0]):
         affine, layout = affines[k], layouts[k]
         r, c = rows[min(k, rows.shape[0] - 1)], columns[min(k, columns.shape[0] - 1)]
-        late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
+        shifted = not math.isnan(transforms[k, 8])
+        late = sample_centre or sample_scale or shifted or not math.isnan(transforms[k, 9])
         copied = _is_identity(affine)
         origin = k * out_strides[0]
         if not copied:
@@ -787,23 +800,21 @@ def render_packed(
             bottom = min(top + strip, height)
             pixels = (bottom - top) * width
             if copied:
-                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
+                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values)
             else:
                 _strip_cells(
                     top, bottom, affine, height, width, order, mode, margin, row_of, column_of, index, f_row, f_column,
                     inside,
                 )  # fmt: skip
-                _strip_from_packed(
-                    pixels, plane, stride, order, index, f_row, f_column, above, below, channels, values, reach
-                )
+                _strip_from_packed(pixels, plane, stride, order, index, f_row, f_column, above, below, channels, values)
             _finish_strip(
-                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, reach, late, rescale,
-                centre, gain, out, origin, out_strides,
+                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, late, shifted,
+                ends[top // strip], rescale, centre, gain, out, origin, out_strides,
             )  # fmt: skip
         if late:
             _finish_image(
-                out, origin, out_strides, transforms[k, 8], transforms[k, 9], as_pillow, low, high, rescale,
-                sample_centre, sample_scale, centre, gain,
+                out, origin, out_strides, transforms[k, 8], ends.reshape(-1), transforms[k, 9], as_pillow, low, high,
+                rescale, sample_centre, sample_scale, centre, gain,
             )  # fmt: skip
 
 
@@ -816,21 +827,22 @@ def render_planes(
     """`render_packed` for images of any real type and any number of channels. 32x32x3 float32: 9 us an image."""
     height, width, channels = rows.shape[1], columns.shape[1], centre.shape[0]
     stride, size = width + 3, (height + 3) * (width + 3)
-    strip = max(1, _STRIP_PX // width)
+    strip = min(height, max(1, _STRIP_PX // width))
     reach = strip * width
     index, inside = np.empty(reach, np.int32), np.empty((strip, 2), np.int64)
     row_of, column_of = np.empty(reach), np.empty(reach)
     for x in range(reach):
         row_of[x], column_of[x] = x // width, x % width
     f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
-    values = np.empty(channels * reach, out.dtype)
+    values, ends = np.empty(channels * reach, out.dtype), np.empty((-(-height // strip), 2), out.dtype)
     planes = np.empty(channels * size, out.dtype)
     n00, n01 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     n10, n11 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     for k in range(layouts.shape[0]):
         affine, layout = affines[k], layouts[k]
         r, c = rows[min(k, rows.shape[0] - 1)], columns[min(k, columns.shape[0] - 1)]
-        late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
+        shifted = not math.isnan(transforms[k, 8])
+        late = sample_centre or sample_scale or shifted or not math.isnan(transforms[k, 9])
         copied = _is_identity(affine)
         origin = k * out_strides[0]
         if not copied:
@@ -841,7 +853,7 @@ def render_planes(
             bottom = min(top + strip, height)
             pixels = (bottom - top) * width
             if copied:
-                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values, reach)
+                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values)
             else:
                 _strip_cells(
                     top, bottom, affine, height, width, order, mode, margin, row_of, column_of, index, f_row, f_column,
@@ -849,14 +861,13 @@ def render_planes(
                 )  # fmt: skip
                 _strip_from_planes(
                     pixels, planes, stride, size, order, index, f_row, f_column, n00, n01, n10, n11, channels, values,
-                    reach,
                 )  # fmt: skip
             _finish_strip(
-                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, reach, late, rescale,
-                centre, gain, out, origin, out_strides,
+                top, bottom, width, mode == _CONSTANT and not copied, inside, cval, values, late, shifted,
+                ends[top // strip], rescale, centre, gain, out, origin, out_strides,
             )  # fmt: skip
         if late:
             _finish_image(
-                out, origin, out_strides, transforms[k, 8], transforms[k, 9], as_pillow, low, high, rescale,
-                sample_centre, sample_scale, centre, gain,
+                out, origin, out_strides, transforms[k, 8], ends.reshape(-1), transforms[k, 9], as_pillow, low, high,
+                rescale, sample_centre, sample_scale, centre, gain,
             )  # fmt: skip
