@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -14,8 +14,9 @@ from penstock._errors import BatchError, ImageError
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
 from penstock.batches._columns import BatchColumn
 from penstock.batches._randomness import Randomness
+from penstock.batches._scratch import Scratch
 from penstock.batches._user_code import seeded_by_sample
-from penstock.image._decode import Loading, decode_groups
+from penstock.image._decode import GROUP_BYTES, Loading, decode_groups
 from penstock.image._pixels import Pixels
 from penstock.image._render import FunctionFailed, Rendering, render
 from penstock.sources._arrays import ArraySource
@@ -36,6 +37,7 @@ class ImageBatches:
         loading: how files become arrays; None for arrays.
         float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
         seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
+        decoded: each worker's memory for files on their way into a batch.
     """
 
     source: ArraySource | FileSource
@@ -48,6 +50,7 @@ class ImageBatches:
     loading: Loading | None = None
     float_dtype: np.dtype[Any] | type = np.float32
     seeds_globals: bool = False
+    decoded: Scratch = field(default_factory=partial(Scratch, GROUP_BYTES), repr=False, compare=False)
 
     @property
     def spec(self) -> BatchSpec:
@@ -108,7 +111,7 @@ class ImageBatches:
         transforms = self.randomness.transforms(step, *self._sides())
         decode_s, transform_s = 0.0, perf_counter() - began
         paths = [self.source.paths[index] for index in step.indices.tolist()]
-        groups = decode_groups(blobs, paths, self.loading)
+        groups = decode_groups(blobs, paths, self.loading, self.decoded)
         while True:
             began = perf_counter()
             try:
