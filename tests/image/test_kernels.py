@@ -109,3 +109,26 @@ def test_strips_join_without_a_seam(width: int, fill_mode: str) -> None:
     expected = plane + np.float32(3 * 0.25 + 0.5)
     np.testing.assert_allclose(out[:-1, :-1], expected[:-1, :-1], rtol=1e-5)
     assert not np.isnan(out).any()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size_out", [3, 6, 40])
+def test_what_lies_behind_an_image_is_not_seen(channels: int, size_out: int) -> None:
+    """Pixels are read four bytes at a time where there are as many; an array's last pixel may have fewer."""
+    height, width = 5, 6
+    image = pixels(8, (height, width, channels), "uint8")
+    behind = np.concatenate([image.reshape(-1), np.full(4, 255, np.uint8)])
+    rows, columns = (np.linspace(0, side - 1, size_out).astype(np.int64)[None] for side in (height, width))
+    results = []
+    for flat in (behind[: image.size], behind):
+        out = np.full((size_out, size_out, channels), np.nan, np.float32)
+        _kernels.render_packed(
+            flat, np.array([[0, width * channels, channels, 1]]), rows, columns,
+            np.array([(1, 0, 0.25, 0, 1, 0.25, 0, 0)], np.float64), np.full((1, len(Column)), np.nan), 1,
+            FILL_MODES.index("nearest"), 0.0, 0.0, False, 0.0, 255.0, np.float32(1), False, False,
+            np.zeros(channels, np.float32), np.ones(channels, np.float32), out.reshape(-1),
+            np.array([out.size, size_out * channels, channels, 1]),
+        )  # fmt: skip
+        results.append(out)
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(results[0][-1, -1], image[-1, -1].astype(np.float32))

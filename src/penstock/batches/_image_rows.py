@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -33,6 +34,7 @@ class ImageRows:
         step: the batch. transforms: a row of parameters for each of its rows.
         blobs: bytes of each of its files; None for arrays.
         out: gets the images.
+        decoded: gives memory for files on their way there.
         seed: for what a user's function draws from global generators; None to leave them alone.
         seconds: what it took, by stage.
     """
@@ -45,6 +47,7 @@ class ImageRows:
     transforms: Transforms
     blobs: Blobs
     out: Array
+    decoded: Callable[[int], Array]
     seed: int | None
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -77,7 +80,7 @@ class ImageRows:
         made = rows.start
         blobs = self._read(source, rows, samples)
         paths = [source.paths[index] for index in samples.tolist()]
-        groups = decode_groups(blobs, paths, self.loading)
+        groups = decode_groups(blobs, paths, self.loading, self.decoded)
         while True:
             began = perf_counter()
             try:

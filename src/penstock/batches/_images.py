@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -13,8 +14,9 @@ from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
 from penstock.batches._columns import BatchColumn
 from penstock.batches._image_rows import ImageRows
 from penstock.batches._randomness import Randomness
+from penstock.batches._scratch import Scratch
 from penstock.batches._tolerance import RowFailed, Tolerance, make_rows
-from penstock.image._decode import Loading
+from penstock.image._decode import GROUP_BYTES, Loading
 from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
@@ -35,6 +37,7 @@ class ImageBatches:
         float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
         tolerance: what becomes of samples that cannot be made; None for an error.
         seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
+        decoded: each worker's memory for files on their way into a batch.
     """
 
     source: ArraySource | FileSource
@@ -48,6 +51,7 @@ class ImageBatches:
     float_dtype: np.dtype[Any] | type = np.float32
     tolerance: Tolerance | None = None
     seeds_globals: bool = False
+    decoded: Scratch = field(default_factory=partial(Scratch, GROUP_BYTES), repr=False, compare=False)
 
     @property
     def spec(self) -> BatchSpec:
@@ -77,6 +81,7 @@ class ImageBatches:
             self.randomness.transforms(step, *self._sides()),
             blobs,
             out[0],
+            self.decoded,
             self.randomness.seed if self.seeds_globals else None,
         )
         rows.seconds["transform"] = perf_counter() - began

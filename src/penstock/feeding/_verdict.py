@@ -65,11 +65,14 @@ class FeedPeriod:
         """One line that a person understands.
 
         Example:
-            >>> FeedPeriod(33.1, 12.4, 64.0, 100, workers=2, cpus=8).line()
-            'waited 37 % of the epoch (12.4 s of 33.1 s) · workers 2 of 2 busy · a perfect feed would save at most 12 s \
-· try workers=4'
+            >>> for part in FeedPeriod(33.1, 12.4, 64.0, 100, workers=2, cpus=8).line().split(" · "):
+            ...     print(part)
+            waited 37 % of the epoch (12.4 s of 33.1 s)
+            workers 2 of 2 busy
+            a perfect feed would save at most 12 s
+            try workers=4
         """
-        parts = [f"waited {self.wait_share:.0%} of {what} ({self.wait_s:.1f} s of {self.seconds:.1f} s)".replace("%", " %")]
+        parts = [f"waited {100 * self.wait_share:.0f} % of {what} ({self.wait_s:.1f} s of {self.seconds:.1f} s)"]
         if self.workers:
             parts.append(f"workers {self.busy_workers:.0f} of {self.workers} busy")
         if self.wait_share >= _MODEL_IS_BOTTLENECK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ INTERPOLATIONS = {
 }
 # Files are rendered together, since each call costs a hand-over of the interpreter lock; eight photographs of 157,000
 # pixels still lie in a core's cache then.
-_GROUP_BYTES = 4 << 20
+GROUP_BYTES = 4 << 20
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _JPEG_COLOURS = {"grayscale": "GRAY", "rgb": "RGB", "rgba": "RGBA"}
 # A file of 74 bytes may declare 178 million rows of one pixel; Pillow takes them for 2.2 GB of pointers to rows.
@@ -73,12 +73,21 @@ class Loading:
                 raise ValueError(f"`target_size` should hold less than 2**31 pixels. Received: {size}")
 
 
+def _fresh(nbytes: int) -> Array:
+    return np.empty(nbytes, np.uint8)
+
+
 def decode_groups(
-    blobs: Sequence[bytes | memoryview], paths: Sequence[str], loading: Loading, group_bytes: int = _GROUP_BYTES
+    blobs: Sequence[bytes | memoryview],
+    paths: Sequence[str],
+    loading: Loading,
+    allocate: Callable[[int], Array] = _fresh,
+    group_bytes: int = GROUP_BYTES,
 ) -> Iterator[tuple[slice, Pixels]]:
     """Decode files a few at a time; see `decode_all`.
 
     Args:
+        allocate: gives so many bytes, uint8; those of the group before may be given again.
         group_bytes: of decoded pixels to hold at once; one file is always allowed, and what is no JPEG comes alone.
 
     Yields:
@@ -92,7 +101,7 @@ def decode_groups(
             held += sizes[stop]
             stop += 1
         group = slice(start, stop)
-        yield group, decode_all(blobs[group], paths[group], loading, sizes[group])
+        yield group, decode_all(blobs[group], paths[group], loading, sizes[group], allocate)
         start = stop
 
 
@@ -101,6 +110,7 @@ def decode_all(
     paths: Sequence[str],
     loading: Loading,
     jpeg_bytes: Sequence[int] | None = None,
+    allocate: Callable[[int], Array] = _fresh,
 ) -> Pixels:
     """Decode files into one piece of memory, with the pixels that Keras's `load_img` gives.
 
@@ -113,6 +123,7 @@ def decode_all(
         paths: for errors.
         loading: with a `target_size`, unless all images are of one size.
         jpeg_bytes: what `_jpeg_bytes` says of each file; None to ask it here.
+        allocate: see `decode_groups`.
 
     Returns:
         Images of uint8; of float32 if any of the files is deeper.
@@ -123,13 +134,14 @@ def decode_all(
     """
     if jpeg_bytes is None:
         jpeg_bytes = [_jpeg_bytes(blob, loading) for blob in blobs]
-    flat = np.empty(sum(jpeg_bytes), np.uint8)
+    flat = allocate(sum(jpeg_bytes))
+    owner = flat if flat.base is None else flat.base
     images: list[Array] = []
     at = 0
     for blob, path, size in zip(blobs, paths, jpeg_bytes, strict=True):
         images.append(_decode(blob, path, loading, flat[at : at + size] if size else None))
         at += size
-    if not all(image.base is flat for image in images):  # some came from Pillow
+    if not all(image.base is owner for image in images):  # some came from Pillow
         deep = np.dtype(np.float32) if any(image.dtype != np.uint8 for image in images) else np.dtype(np.uint8)
         flat = np.concatenate([image.reshape(-1).astype(deep, copy=False) for image in images])
     sizes = [image.size for image in images]

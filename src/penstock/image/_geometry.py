@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from penstock._types import Array
+from penstock.image import _kernels
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap", "mirror", "grid-wrap", "grid-constant")
 """SciPy's fill modes, by the number that the kernels know them by."""
@@ -27,14 +28,11 @@ def nearest_lookup(size_in: int, size_out: int, start: int, stop: int) -> np.nda
     """The input row (or column) behind each output one in a nearest-neighbour resize of [start, stop).
 
     Returns:
-        int64, `(size_out,)`. Positions are summed up step by step, as Pillow does, so that both round alike.
+        int64, `(size_out,)`.
     """
-    if size_in == size_out and (start, stop) == (0, size_in):
-        return np.arange(size_out)
-    step = (stop - start) / size_out
-    positions = np.full(size_out, step)
-    positions[0] = start + step * 0.5
-    return np.minimum(np.add.accumulate(positions).astype(np.int64), size_in - 1)
+    lookup = np.empty(size_out, np.int64)
+    _kernels.nearest_lookup(size_in, start, stop, lookup)
+    return lookup
 
 
 def aspect_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -87,6 +87,12 @@ class GeneratorFeed(FedDataset):
         return replace(stats, batches=self._position)  # and not the words of an end
 
     @property
+    def waits_for_lock(self) -> bool:
+        """See `Stream.waits_for_lock`."""
+        producers = self._producers
+        return producers is not None and producers.waits_for_lock
+
+    @property
     def total_batches_seen(self) -> int:
         """Batches that have been delivered."""
         return self._position - len(self._peeked)

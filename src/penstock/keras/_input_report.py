@@ -44,7 +44,9 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, flow: Stream | GeneratorFeed | Endless) -> None:
         super().__init__()
         if not isinstance(flow, Stream | GeneratorFeed | Endless):
-            raise TypeError(f"`flow` should be what is given to `fit`, made by penstock. Received: {type(flow).__name__}")
+            raise TypeError(
+                f"`flow` should be what is given to `fit`, made by penstock. Received: {type(flow).__name__}"
+            )
         self.flow: Stream | GeneratorFeed = flow.flow if isinstance(flow, Endless) else flow
         self.periods: list[FeedPeriod] = []
         self._began_s = 0.0

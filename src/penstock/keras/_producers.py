@@ -87,6 +87,11 @@ class Producers:
         """The counts of all, which take items for batches."""
         return sum((producer.feeder.stats for producer in self._producers), FeedStats())
 
+    @property
+    def waits_for_lock(self) -> bool:
+        """See `Executor.waits_for_lock`."""
+        return any(producer.feeder.waits_for_lock for producer in self._producers)
+
     def dismiss(self) -> None:
         """See `Feeder.dismiss`."""
         for producer in self._producers:

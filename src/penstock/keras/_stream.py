@@ -194,6 +194,12 @@ class Stream(FedDataset):
         return self._stats if feeder is None else feeder.stats
 
     @property
+    def waits_for_lock(self) -> bool:
+        """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        feeder = self._feeder
+        return feeder is not None and feeder.waits_for_lock
+
+    @property
     def peak_bytes(self) -> int:
         """The promised bound, in bytes, of the memory of batches made and not yet delivered."""
         return self._opened().peak_bytes

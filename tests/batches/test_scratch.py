@@ -1,0 +1,65 @@
+"""Memory that a worker uses again: its own, bounded, and never what a batch is made of."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from penstock import ImageDataGenerator
+from penstock.batches._scratch import Scratch
+
+
+def address(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
+
+
+def test_a_thread_gets_the_same_memory_again_and_no_other_thread_does() -> None:
+    scratch = Scratch(100)
+    mine = scratch(100)
+    assert (mine.dtype, mine.shape) == (np.uint8, (100,))
+    assert address(scratch(40)) == address(mine)
+    others: list[np.ndarray] = []
+    thread = threading.Thread(target=lambda: others.append(scratch(100)))
+    thread.start()
+    thread.join()
+    assert not np.shares_memory(others[0], mine)
+
+
+def test_what_is_larger_is_not_kept() -> None:
+    scratch = Scratch(100)
+    large = scratch(101)
+    assert large.shape == (101,)
+    assert not np.shares_memory(large, scratch(101))
+    assert not np.shares_memory(large, scratch(100))
+
+
+def test_copies_and_pickles_begin_with_none() -> None:
+    scratch = Scratch(100)
+    for other in (copy.deepcopy(scratch), pickle.loads(pickle.dumps(scratch))):
+        assert other(100).shape == (100,)
+        assert not np.shares_memory(other(100), scratch(100))
+        assert not np.shares_memory(other(101), scratch(101))
+
+
+def test_batches_of_files_do_not_show_through_one_another(tmp_path: Path) -> None:
+    """One worker, files of all sizes one behind the other, some of which come from Pillow."""
+    (tmp_path / "only").mkdir()
+    random = np.random.default_rng(2)
+    for number, side in enumerate((40, 9, 31, 64, 3, 50, 17, 28)):
+        image = Image.fromarray(random.integers(0, 256, (side, side + 5, 3), np.uint8))
+        image.save(tmp_path / "only" / f"{number}.{'png' if number % 3 == 2 else 'jpg'}")
+
+    def batches(batch_size: int) -> list[np.ndarray]:
+        flow = ImageDataGenerator().flow_from_directory(
+            str(tmp_path), target_size=(20, 20), batch_size=batch_size, shuffle=False, class_mode=None, workers=1
+        )
+        with flow:
+            return [next(flow).copy() for _ in range(8 // batch_size)]
+
+    np.testing.assert_array_equal(np.concatenate(batches(2)), np.concatenate(batches(1)))
+    np.testing.assert_array_equal(np.concatenate(batches(8)), np.concatenate(batches(1)))

@@ -1,0 +1,64 @@
+"""The verdict after an epoch."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from penstock import ImageDataGenerator, feed
+from penstock.callbacks import InputReport
+
+pytestmark = pytest.mark.backends
+
+
+def model_of(size: int) -> Any:
+    model = keras.Sequential([keras.layers.Input((size,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+class Slow(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, number: int) -> Any:
+        threading.Event().wait(0.05)  # the slow source itself, which sleeps outside of the interpreter lock
+        return np.zeros((4, 3), "float32"), np.zeros(4, "float32")
+
+
+def test_a_slow_source_is_told_as_waiting_and_reaches_the_history(capsys: Any) -> None:
+    with feed(Slow(), workers=1, max_queue_size=1) as batches:
+        report = InputReport(batches)
+        history = model_of(3).fit(batches, epochs=2, verbose=0, callbacks=[report]).history
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("input: waited")]
+    assert len(lines) == 3
+    assert "of all 2 epochs" in lines[2]
+    assert "a perfect feed would save at most" in lines[0]
+    assert len(report.periods) == len(history["input_wait_s"]) == 2
+    assert report.periods[1].wait_s == history["input_wait_s"][1] > 0.1
+    assert 0 < history["input_wait_share"][1] <= 1
+
+
+def test_validation_is_no_training() -> None:
+    x = np.zeros((8, 2, 2, 3), "float32")
+    model = keras.Sequential([keras.layers.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with ImageDataGenerator().flow(x, np.zeros(8), 4) as flow, feed(Slow(), workers=0) as slow:
+        report = InputReport(flow.endless())
+        validation = [(np.zeros((4, 2, 2, 3), "float32"), batch[1]) for batch in [next(slow)]]
+
+        class Waits(keras.callbacks.Callback):
+            def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+                threading.Event().wait(0.5)
+
+        model.fit(flow, epochs=2, verbose=0, validation_data=validation[0], callbacks=[report, Waits()])
+    assert report.periods[1].seconds < 0.5
+
+
+def test_other_data_are_refused() -> None:
+    with pytest.raises(TypeError, match="made by penstock"):
+        InputReport([1, 2])  # type: ignore[arg-type]
