@@ -82,3 +82,13 @@ def say_and_hang(window: str, step: Step) -> None:
     with open(window, "r+b") as file:
         file.write(b"1")
     hang()
+
+
+class Heavy:
+    """No trouble, and more than a socket takes at once."""
+
+    def __init__(self) -> None:
+        self.names = [f"{k:09}.jpg" for k in range(100_000)]
+
+    def __call__(self, step: Step) -> None:
+        """Nothing."""

@@ -40,6 +40,10 @@ class Step:
         """Number of this batch in the endless stream in the plan's own order, from 0."""
         return self.epoch * self.steps_per_epoch + self.number
 
+    def __str__(self) -> str:
+        """For messages."""
+        return f"batch {self.number} of epoch {self.epoch}"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # 4 us there and back instead of 16, for each batch that a process makes.
         return _step, (self.epoch, self.number, self.steps_per_epoch, self.indices.tobytes(), self.fills_up)

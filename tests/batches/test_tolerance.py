@@ -73,6 +73,8 @@ def test_labels_of_every_kind_tell_who_may_stand_in() -> None:
     assert kinds(np.eye(3)[[0, 2, 0]]) == [1, 0, 1]
     assert kinds([[1, 2], 0, [1, 2]]) == [0, 1, 0]
     assert kinds(np.array([0.5, 0.25, 0.125])) is None
+    assert kinds(np.array([20.5, 21, 21, 33])) is None
+    assert kinds(np.zeros((4, 8, 8, 1))) is None
     assert kinds(np.array([None, "a"], object)) is None
     assert kinds(None) is None
     assert Tolerance.of("raise", [1]) is None

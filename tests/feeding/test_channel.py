@@ -86,7 +86,7 @@ def test_a_message_that_does_not_come_is_none_and_loses_nothing_of_it() -> None:
 
 def test_a_reader_that_takes_nothing_is_no_wait_for_ever() -> None:
     end, other = socket.socketpair()
-    channel = Channel(end, 0.05)
+    channel = Channel(end, send_patience_s=0.05)
     with pytest.raises(OSError, match=r"temporarily unavailable|timed out"):
         channel.send(bytes(1 << 24))
     channel.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from fakes import FakeMaker
@@ -42,18 +43,18 @@ KINDS: dict[str, Callable[[], Any]] = {
 PROCESSES = ("pool", "process_executor")
 
 
-def executor_of(pool: Any, timeout_s: float | None = 60.0, workers: int = 2) -> Any:
+def executor_of(pool: Any, workers: int = 2) -> Any:
     users = UsersPool(pool)
     if users.has_threads:
-        return PoolThreadExecutor(users, workers, timeout_s)
+        return PoolThreadExecutor(users, workers)
     from penstock.feeding.executors._pool_processes import PoolProcessExecutor
 
-    return PoolProcessExecutor(users, workers, timeout_s)
+    return PoolProcessExecutor(users, workers)
 
 
 def feeder(pool: Any, maker: Any, timeout_s: float | None = 60.0, depth: int = 4, workers: int = 2) -> Feeder:
     plan = Plan(ROWS * STEPS - 1, ROWS, lambda epoch: np.arange(ROWS * STEPS - 1), lambda epoch: np.arange(STEPS))
-    return Feeder(plan, maker, executor_of(pool, timeout_s, workers), max_queue_size=depth)
+    return Feeder(plan, maker, executor_of(pool, workers), max_queue_size=depth, timeout_s=timeout_s)
 
 
 def expected(position: int) -> list[int]:
@@ -174,7 +175,7 @@ def test_workers_that_are_changed_after_each_task_lose_nothing() -> None:
 
 def test_a_broken_executor_is_an_error_that_says_so(tmp_path: Path) -> None:
     pool = KINDS["process_executor"]()
-    feed = feeder(pool, Maker(once(tmp_path, die)))
+    feed = feeder(pool, Maker(once(tmp_path, die)), depth=2)
     assert take(feed, 1) == [expected(0)]
     with pytest.raises(WorkerError, match="BrokenProcessPool"):
         take(feed, 5, 1)
@@ -235,17 +236,49 @@ def test_a_closed_pool_ends_what_it_was_at_and_takes_nothing_more() -> None:
     pool.join()
 
 
-def test_a_worker_that_stalls_is_an_error_that_names_the_batch() -> None:
+def test_a_worker_that_stalls_is_an_error_and_its_batch_is_made_once() -> None:
     gate = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         maker = FakeMaker(batch_size=ROWS, gates={(0, 1): gate})
         feed = feeder(pool, maker, timeout_s=0.3)
         assert take(feed, 1) == [expected(0)]
-        with pytest.raises(WorkerError, match=r"batch 1 of epoch 0: the pool has not answered for 0\.3 s"):
-            feed.get(1)
+        for _ in range(2):
+            with pytest.raises(WorkerError, match=r"batch 1 of epoch 0 has not come for 0\.3 s"):
+                feed.get(1)
         gate.set()
         assert take(feed, 4, 1) == [expected(position) for position in range(1, 5)]
+        # A second task for the same memory might write to it when it holds another batch.
+        assert maker.made.count((0, 1)) == 1
         feed.close()
+
+
+def test_what_a_pool_has_not_begun_when_a_flow_is_closed_is_not_made() -> None:
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(gate.wait)
+        maker = FakeMaker(batch_size=ROWS)
+        feed = feeder(pool, maker)
+        feed.look_ahead(0, STEPS)
+        feed.close()
+        gate.set()
+        pool.submit(int).result(30)
+        assert maker.made == []
+
+
+def test_a_maker_that_changes_again_and_again_is_held_once(processes: Any) -> None:
+    maker = Maker(table=np.arange(1 << 20, dtype="f8"))
+    feed = feeder(processes, maker)
+    for change in range(8):
+        assert feed.get(1).arrays[0][:, 0].tolist() == [4 + change, 5 + change, 6 + change, 7 + change]
+        maker.table[:] += 1
+        feed.renew()
+    tables = 0
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parts = child.memory_maps(grouped=False)
+            tables += sum("memfd:penstock" in part.path and part.size >= 8 << 20 for part in parts)
+    assert tables <= 2  # one in each process
+    feed.close()
 
 
 def test_ctrl_c_that_reaches_the_workers_too_costs_no_batch(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from makers import ROWS, Maker, check_that_this_is_a_lean_process, die, hang, once
+from makers import ROWS, Heavy, Maker, check_that_this_is_a_lean_process, die, hang, once
 from penstock import BatchError, WorkerError
 from penstock._types import Step
 from penstock.feeding import _memory
@@ -133,7 +133,7 @@ def test_deaths_of_the_same_batch_end_in_an_error_that_says_how(tmp_path: Path) 
 
 def test_a_death_after_a_while_says_how_much_memory_there_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_companion, "_LOOK_S", 0.05)
-    monkeypatch.setattr(_companion, "_TRIES", 1)
+    monkeypatch.setattr(_companion, "DEATHS", 1)
 
     def die_later(step: Step) -> None:
         import threading
@@ -329,7 +329,7 @@ def test_a_worker_that_is_told_to_stop_in_a_users_function_ends(tmp_path: Path) 
 
 @pytest.mark.parametrize("tries", [1, 2])
 def test_the_number_of_tries_is_what_the_constant_says(monkeypatch: pytest.MonkeyPatch, tries: int) -> None:
-    monkeypatch.setattr(_companion, "_TRIES", tries)
+    monkeypatch.setattr(_companion, "DEATHS", tries)
     feed = feeder(Maker(lambda step: die()), workers=1)
     with pytest.raises(WorkerError, match=f"{tries} worker processes in a row"):
         feed.get(0)
@@ -397,3 +397,11 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         process.wait()
     assert len(children) >= 2
     assert gone(children)
+
+
+def test_a_worker_that_starts_late_gets_a_large_maker_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_companion, "_LOOK_S", 0.05)
+    monkeypatch.setattr(_companion, "_PROGRAM", f"import time; time.sleep(1); {_companion._PROGRAM}")
+    feed = feeder(Maker(Heavy()), workers=1)
+    assert take(feed, 1) == [expected(0)]
+    feed.close()

@@ -199,3 +199,34 @@ def test_training_goes_on_with_fewer_rows_in_a_batch(folder: Path) -> None:
 def test_other_words_are_refused(word: Any) -> None:
     with pytest.raises(ValueError, match="`on_error` should be"):
         ImageDataGenerator().flow(np.zeros((4, 2, 2, 3)), on_error=word)
+
+
+def test_a_sampler_of_old_code_gets_the_labels_of_the_samples_that_are_there() -> None:
+    x = np.arange(6, dtype="uint8").repeat(12).reshape(6, 2, 2, 3)
+    labels = np.array([f"label {k}" for k in range(6)], object)
+
+    def fussy(image: Any) -> Any:
+        if image[0, 0, 0] == 1:
+            raise ArithmeticError
+        return image
+
+    for on_error, kept in (("skip", [0, 2]), ("substitute", [0, 2, 2])):
+        flow = ImageDataGenerator(preprocessing_function=fussy).flow(x, labels, 3, shuffle=False, on_error=on_error)
+        with flow:
+            images, got = flow._get_batches_of_transformed_samples(np.arange(3))
+            assert images[:, 0, 0, 0].tolist() == kept
+            assert got.tolist() == [f"label {k}" for k in kept]
+
+
+def test_a_rank_does_not_stop_over_a_bad_sample_that_does_not_count() -> None:
+    x = np.arange(7, dtype="uint8").repeat(12).reshape(7, 2, 2, 3)
+
+    def fussy(image: Any) -> Any:
+        if image[0, 0, 0] == 6:
+            raise ArithmeticError
+        return image
+
+    generator = ImageDataGenerator(preprocessing_function=fussy)
+    with generator.flow(x, np.arange(7), 1, shuffle=False, seed=1, shard=(1, 3), on_error="skip") as flow:
+        batches = [next(flow) for _ in range(3)]
+    assert [batch[2].tolist() for batch in batches] == [[1], [1], [0]]

@@ -86,7 +86,7 @@ class ImageBatches:
         )
         rows.seconds["transform"] = perf_counter() - began
         try:
-            made = make_rows(rows.make, step.indices, len(self.source), self.tolerance)
+            made = make_rows(rows.make, step.indices, len(self.source), self._tolerance(step))
         except RowFailed as failed:
             raise failed.error from failed.error.__cause__
         if made.kept is not None:
@@ -114,6 +114,10 @@ class ImageBatches:
                 complete.append(np.empty(objects.shape, objects.dtype))
                 column.fill(step, images, complete[-1])
         return complete
+
+    def _tolerance(self, step: Step) -> Tolerance | None:
+        # Any sample will do for a batch that does not count, and it must not be empty.
+        return Tolerance("substitute") if step.fills_up and self.tolerance is not None else self.tolerance
 
     def _sides(self) -> tuple[int, int]:
         """Height and width of the finished images."""

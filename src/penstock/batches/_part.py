@@ -52,7 +52,7 @@ class Part:
         self._yielded = 0  # by this generator
         # Asked for again, as after an interrupt or by other workers, an item has to be the same one.
         self._kept: dict[int, Item] = {}
-        self._failure: BaseException | None = None
+        self._failure: BatchError | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         fresh: dict[str, Any] = {"_batches": None, "_made": 0, "_yielded": 0, "_kept": {}, "_failure": None}
@@ -95,7 +95,7 @@ class Part:
 
     def _next(self) -> Item:
         if self._failure is not None:  # a generator that has failed ends, and that would pass for its end
-            raise self._failed(self._failure)
+            raise copy.copy(self._failure)
         if self._is_alone:
             seed_globals(
                 self._seed, self._arguments[0] if self._arguments else 0, self._made, pipelines_in(self._start)
@@ -113,11 +113,12 @@ class Part:
             if self.again:
                 self._begin_anew()
             elif isinstance(self._batches, Generator):
-                self._failure = interrupt
+                self._failure = self._failed(interrupt)
             raise
         except BaseException as error:
-            self._failure = error
-            raise self._failed(error) from error
+            failed = self._failed(error)
+            self._failure = copy.copy(failed)  # without the traceback, whose frames hold the batch's memory
+            raise failed from error
         self._yielded += 1
         structure, leaves = flatten(batch)
         if not self._is_alone:  # old recipes refill one array for each batch, and would overwrite what is kept

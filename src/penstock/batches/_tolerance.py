@@ -143,8 +143,10 @@ def _kinds(labels: Any) -> Indices | None:
         keys = [tuple(np.atleast_1d(label).tolist()) for label in labels]
         return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
     values = np.asarray(labels)
-    if values.dtype.hasobject:
-        return None
+    if values.dtype.hasobject or values.ndim > 2:
+        return None  # masks and other pictures are no classes
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        return None  # and neither are measurements
     found, kinds = np.unique(values.reshape(len(values), -1), axis=0, return_inverse=True)
     # Numbers to be predicted are no classes, and next to no two samples share one.
     return None if len(found) == len(values) else kinds.reshape(-1).astype(np.int64)

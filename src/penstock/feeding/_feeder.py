@@ -276,6 +276,8 @@ class Feeder:
 
     def _learn(self, report: FillReport) -> None:
         """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
+        if report.objects == []:  # the end of a generator
+            return
         spec = None if report.objects is None else BatchSpec.of(report.objects)
         if spec is None or spec.nbytes <= self._batch_bytes:
             if not self._knows_size:
@@ -315,7 +317,7 @@ class Feeder:
             either: tuple[Future[Any], ...] = (entry.future, self._closing)
             if not futures.wait(either, self._timeout_s, futures.FIRST_COMPLETED).done:
                 raise WorkerError(
-                    f"batch {entry.step.number} of epoch {entry.step.epoch} has not come for {self._timeout_s:g} s: "
+                    f"{entry.step} has not come for {self._timeout_s:g} s: "
                     "its worker is still at it, or stuck in a function of yours. The next call waits for it again; if "
                     "it needs longer, raise `timeout`."
                 )

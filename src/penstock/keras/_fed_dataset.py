@@ -17,6 +17,7 @@ from penstock.keras._feeding import (
     parse_queue_size,
     parse_workers,
 )
+from penstock.keras._notice import notice
 
 
 class Closable(Protocol):
@@ -38,6 +39,7 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
         super().__init__()
         self._feeding = feeding
         self._closed = False
+        self._has_told_of_lock = False
 
     def _refeed(self, feeding: Feeding) -> None:
         """Go on with other settings; if that fails, all is as before."""
@@ -81,12 +83,20 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     @property
     def use_multiprocessing(self) -> bool:
-        """Whether processes make the batches, and not threads; setting it changes nothing about the batches."""
-        return False if is_keras_asking(sys._getframe(1)) else bool(self._feeding.use_multiprocessing)
+        """Whether processes make the batches, and not threads; setting it changes nothing about the batches.
+
+        A pool of the user's is what it is; setting this has no effect there.
+        """
+        if is_keras_asking(sys._getframe(1)):
+            return False
+        feeding = self._feeding
+        return feeding.has_processes if feeding.pool is not None else bool(feeding.use_multiprocessing)
 
     @use_multiprocessing.setter
     def use_multiprocessing(self, use_multiprocessing: bool | None) -> None:
-        self._refeed(replace(self._feeding, use_multiprocessing=parse_multiprocessing(use_multiprocessing)))
+        parsed = parse_multiprocessing(use_multiprocessing)
+        if self._feeding.pool is None:
+            self._refeed(replace(self._feeding, use_multiprocessing=parsed))
 
     @property
     def max_queue_size(self) -> int:
@@ -105,6 +115,25 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
     @max_queue_bytes.setter
     def max_queue_bytes(self, size: int | str | None) -> None:
         self._refeed(replace(self._feeding, max_queue_bytes=parse_bytes(size)))
+
+    @property
+    def most_workers(self) -> int | None:
+        """How many there can be; None for no limit."""
+        return None if self._feeding.pool is None else self._feeding.pool.workers
+
+    @property
+    def waits_for_lock(self) -> bool:
+        """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        raise NotImplementedError
+
+    def _tell_of_lock(self) -> None:
+        """Once, if the threads have been found to wait for it."""
+        if self.waits_for_lock and not self._has_told_of_lock:
+            self._has_told_of_lock = True
+            notice(
+                f"penstock: {self._feeding.workers} threads take turns at the interpreter lock, since much of a batch "
+                "is made in Python. With use_multiprocessing=True processes make batches side by side."
+            )
 
     def _check_open(self) -> None:
         if self._closed:

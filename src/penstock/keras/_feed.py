@@ -117,8 +117,9 @@ def feed(
             parts at most 12.
         use_multiprocessing: True for processes: for batches that take long in Python itself. What the object draws from
             `random` and NumPy's global generator is then seeded for each batch.
-        max_queue_size: batches ready ahead; of a `PyDataset` with another one than 10, that.
-        max_queue_bytes: bound on their memory, in bytes or as "2GB".
+        max_queue_size: batches ready ahead; of a `PyDataset` with another one than 10, that. Workers that make parts
+            share it, with one for each at least.
+        max_queue_bytes: bound on their memory, in bytes or as "2GB"; shared in the same way.
         timeout: seconds after which a batch that does not come is an error; None for never.
         pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of a sequence, and
             stays open; None for workers of the feed's own.

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_QUEUE_SIZE = 10  # Keras's, too
+
+Place = Literal["caller", "threads", "processes", "pool's threads", "pool's processes"]
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
@@ -56,7 +58,7 @@ class Feeding:
     """
 
     workers: int
-    max_queue_size: int = 10
+    max_queue_size: int = DEFAULT_QUEUE_SIZE
     max_queue_bytes: int | None = None
     use_multiprocessing: bool | None = None
     timeout_s: float | None = DEFAULT_TIMEOUT_S
@@ -68,7 +70,7 @@ class Feeding:
     def parse(
         cls,
         workers: Any = "auto",
-        max_queue_size: Any = 10,
+        max_queue_size: Any = DEFAULT_QUEUE_SIZE,
         max_queue_bytes: Any = None,
         use_multiprocessing: Any = None,
         timeout: Any = DEFAULT_TIMEOUT_S,
@@ -92,46 +94,52 @@ class Feeding:
         )
 
     @property
-    def patience_s(self) -> float | None:
-        """How long a consumer waits for a batch; processes and pools are watched by those that attend them."""
-        return None if self.use_multiprocessing or self.pool is not None else self.timeout_s
+    def place(self) -> Place:
+        """Where batches are made; threads stand in for processes where there are none."""
+        if not self.workers:
+            return "caller"
+        if self.pool is not None and self.pool.has_threads:
+            return "pool's threads"
+        if self.pool is not None:
+            return "pool's processes" if sys.platform == "linux" else "threads"
+        return "processes" if self.use_multiprocessing and os.name == "posix" else "threads"
 
     @property
-    def seeds_globals(self) -> bool:
+    def has_processes(self) -> bool:
         """Whether each worker is a process, in which global random generators can be seeded for it alone."""
-        if self.pool is not None:
-            return bool(self.workers) and not self.pool.has_threads
-        return bool(self.workers) and bool(self.use_multiprocessing)
+        return self.place in ("processes", "pool's processes")
 
-    def executor(self, beside: Executor | None = None) -> Executor:
+    @property
+    def patience_s(self) -> float | None:
+        """How long a consumer waits for a batch; processes of our own are watched by those that attend them."""
+        return None if self.place == "processes" else self.timeout_s
+
+    def executor(self, beside: Executor | None = None, *, probes: bool | None = None) -> Executor:
         """A new executor that makes batches this way.
 
         Args:
             beside: another one, already started, that ends together with it; of processes they share large arrays.
+            probes: look whether threads wait for the interpreter lock; None to do so where there are several.
         """
-        if not self.workers:
+        # Those with processes are imported here, since elsewhere some of what they import is not there.
+        if self.place == "caller":
             return SerialExecutor()
-        if self.pool is not None:
-            return self._pool_executor(self.pool)
-        if self.use_multiprocessing and os.name == "posix":
-            # Here, since elsewhere some of what it imports is not there.
+        if self.place == "processes":
             from penstock.feeding.executors._processes import ProcessExecutor
 
             sharing = beside if isinstance(beside, ProcessExecutor) else None
             return ProcessExecutor(self.workers, self.timeout_s, sharing)
-        if self.use_multiprocessing:
-            notice("penstock: worker processes need Linux or macOS; threads make the batches.")
-        return ThreadExecutor(self.workers)
-
-    def _pool_executor(self, pool: UsersPool) -> Executor:
-        if pool.has_threads:
-            return PoolThreadExecutor(pool, self.workers, self.timeout_s)
-        if sys.platform == "linux":
+        if self.pool is not None and self.place == "pool's processes":
             from penstock.feeding.executors._pool_processes import PoolProcessExecutor
 
-            return PoolProcessExecutor(pool, self.workers, self.timeout_s)
-        notice("penstock: a pool of processes needs Linux; threads make the batches.")
-        return ThreadExecutor(self.workers)
+            return PoolProcessExecutor(self.pool, self.workers)
+        if self.pool is not None and self.place == "pool's threads":
+            return PoolThreadExecutor(self.pool, self.workers)
+        if self.pool is not None:
+            notice("penstock: a pool of processes needs Linux; threads make the batches.")
+        elif self.use_multiprocessing:
+            notice("penstock: worker processes need Linux or macOS; threads make the batches.")
+        return ThreadExecutor(self.workers, probes=self.workers > 1 if probes is None else probes)
 
 
 def parse_workers(workers: Any) -> int:

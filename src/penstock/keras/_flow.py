@@ -183,7 +183,8 @@ class Flow(Stream):
             if step is None or not np.array_equal(step.indices, indices):
                 step = replace(feeder.plan.step(self._position), indices=indices)
             maker = self._maker
-        return self._packed(maker.assemble(step, feeder.make_step(step).arrays))
+        batch = feeder.make_step(step)
+        return self._packed(maker.assemble(batch.step, batch.arrays))
 
 
 def _told(bad: BadSample) -> str:

@@ -48,6 +48,11 @@ class GeneratorFeed(FedDataset):
         self._producers: Producers | None = None
 
     @property
+    def most_workers(self) -> int:
+        """One for each part."""
+        return self.parts
+
+    @property
     def num_batches(self) -> None:
         """None: nobody knows how many there are."""
         return None
@@ -88,7 +93,7 @@ class GeneratorFeed(FedDataset):
 
     @property
     def waits_for_lock(self) -> bool:
-        """See `Stream.waits_for_lock`."""
+        """See `FedDataset.waits_for_lock`."""
         producers = self._producers
         return producers is not None and producers.waits_for_lock
 
@@ -140,6 +145,7 @@ class GeneratorFeed(FedDataset):
     def _next(self) -> Any:
         while (batch := self._opened().get(self._rotation)).structure == END.structure:
             self._pass_over_end()
+        self._tell_of_lock()
         if self._structure is None:
             self._structure = batch.structure
         rotation = self._rotation

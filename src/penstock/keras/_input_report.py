@@ -9,11 +9,11 @@ import keras
 
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._stats import FeedStats
-from penstock.feeding._verdict import FeedPeriod
 from penstock.keras._endless import Endless
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._notice import notice
 from penstock.keras._stream import Stream
+from penstock.keras._verdict import FeedPeriod
 
 
 class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
@@ -80,6 +80,7 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             self.flow.workers,
             usable_cpus(),
             self.flow.waits_for_lock,
+            self.flow.most_workers,
         )
         self.periods.append(period)
         if logs is not None:
@@ -99,5 +100,6 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             last.workers,
             last.cpus,
             last.waits_for_lock,
+            last.most_workers,
         )
         notice(f"input: {total.line(f'all {len(self.periods)} epochs')}")

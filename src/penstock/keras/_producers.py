@@ -46,7 +46,7 @@ class Producers:
             for number in range(count):
                 first = rotation.among(range(number, len(parts), count))
                 maker = GeneratorBatches({part: parts[part] for part in first.given}, first)
-                executor = one.executor(executor)
+                executor = one.executor(executor, probes=count > 1)
                 if not executor.is_elsewhere:  # where processes cannot be had, once is enough to say so
                     one = replace(one, use_multiprocessing=False)
                 feeder = Feeder(

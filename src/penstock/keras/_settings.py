@@ -149,7 +149,7 @@ def image_batches(
             f"Keras's brightness goes through Pillow, which knows images of 1, 3 or 4 channels. Received: {channels}. "
             'Use semantics="corrected".'
         )
-    if draws_globally(generator.preprocessing_function) and not flow._feeding.seeds_globals:
+    if draws_globally(generator.preprocessing_function) and not flow._feeding.has_processes:
         notice(
             "penstock: `preprocessing_function` draws from a global random generator, which threads share; "
             "its draws do not follow from the seed."

@@ -22,7 +22,6 @@ from penstock.keras._containers import for_keras
 from penstock.keras._endless import Endless
 from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
-from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
 
@@ -51,7 +50,6 @@ class Stream(FedDataset):
         self._last_addresses = (-2, -2)
         self._read_by_address = False
         self._epoch_is_shuffled = False
-        self._has_told_of_lock = False
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
@@ -165,24 +163,25 @@ class Stream(FedDataset):
             ValueError: the state is none, or belongs to other data.
         """
         saved = FlowState.parse(state)
-        shuffled = saved.fingerprint == self._fingerprint(shuffled=True)
-        if not shuffled and saved.fingerprint != self._fingerprint():
-            raise ValueError(
-                "This state belongs to other data: the number, names or shape of the samples, `shuffle` or `semantics` "
-                "differ, or the batch size where batches were shuffled. Load it into a flow like the one that saved it."
-            )
-        number, skipped = divmod(saved.samples, self._step_samples)
-        if skipped and self._follows_batches:
-            raise ValueError(
-                f'semantics="keras" draws by batch, so {saved.samples} samples into an epoch it cannot go on with '
-                f"batches of {self._batch_size}. Use the batch size that the state was saved with."
-            )
         with self.lock:
+            self._leave_epoch()  # first, since a hook may change what the state is compared with
+            shuffled = saved.fingerprint == self._fingerprint(shuffled=True)
+            if not shuffled and saved.fingerprint != self._fingerprint():
+                raise ValueError(
+                    "This state belongs to other data: the number, names or shape of the samples, `shuffle` or "
+                    "`semantics` differ, or the batch size where batches were shuffled. Load it into a flow like the "
+                    "one that saved it."
+                )
+            number, skipped = divmod(saved.samples, self._step_samples)
+            if skipped and self._follows_batches:
+                raise ValueError(
+                    f'semantics="keras" draws by batch, so {saved.samples} samples into an epoch it cannot go on with '
+                    f"batches of {self._batch_size}. Use the batch size that the state was saved with."
+                )
             self.seed = saved.seed
             self._position = saved.epoch * self._steps + number
             self._resumed_at = (self._position, skipped)
             self._epoch_is_shuffled = shuffled
-            self._leave_epoch()
             self._reopen()
 
     # --- what one can read off it ---
@@ -195,7 +194,7 @@ class Stream(FedDataset):
 
     @property
     def waits_for_lock(self) -> bool:
-        """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        """See `FedDataset.waits_for_lock`."""
         feeder = self._feeder
         return feeder is not None and feeder.waits_for_lock
 
@@ -255,12 +254,7 @@ class Stream(FedDataset):
             feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
             end = self._border_after(position) if self._stops_at_borders else None
             batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
-            if feeder.waits_for_lock and not self._has_told_of_lock:
-                self._has_told_of_lock = True
-                notice(
-                    f"penstock: {self._feeding.workers} threads take turns at the interpreter lock, since much of a "
-                    "batch is made in Python. With use_multiprocessing=True processes make batches side by side."
-                )
+            self._tell_of_lock()
             # Last: whatever fails before is tried again.
             if asked is not None:
                 asked.taken += 1

@@ -176,5 +176,5 @@ def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
                     'Using ".tiff" files with multiple bands will cause distortion. Please verify your output.',
                     stacklevel=2,
                 )
-            if lower.endswith(EXTENSIONS):
+            if image_extension(name) is not None:
                 yield os.path.join(root, name)

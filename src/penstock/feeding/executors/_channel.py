@@ -23,18 +23,20 @@ class Channel:
 
     Args:
         end: a connected stream socket, blocking; the channel owns it.
-        patience_s: after which `receive` returns None, and a `send` that gets nowhere fails; None for no limit.
+        patience_s: after which `receive` returns None; None for no limit.
+        send_patience_s: after which a `send` that gets nowhere fails; None for no limit.
     """
 
-    def __init__(self, end: socket.socket, patience_s: float | None = None) -> None:
+    def __init__(
+        self, end: socket.socket, patience_s: float | None = None, send_patience_s: float | None = None
+    ) -> None:
         self._socket = end
         self._held = bytearray()  # what has come of messages that are not asked for yet
         self._buffer = memoryview(bytearray(_CHUNK_BYTES))
         self._descriptors: deque[int] = deque()
-        if patience_s is not None:
-            limit = struct.pack("ll", int(patience_s), int(patience_s % 1 * 1e6))
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        for option, limit_s in ((socket.SO_RCVTIMEO, patience_s), (socket.SO_SNDTIMEO, send_patience_s)):
+            if limit_s is not None:
+                end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(limit_s), int(limit_s % 1 * 1e6)))
 
     def send(self, message: bytes, descriptor: int | None = None) -> None:
         """Send a message, and with it a descriptor if there is one.

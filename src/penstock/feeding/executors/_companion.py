@@ -23,9 +23,9 @@ from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage
 from penstock.feeding.executors._worker import understood
 
-_TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
+DEATHS = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its channel ends with it, unless a child of its own has that, too
-_ANSWER_S = 60.0  # to start in, however slow the disk that Python is imported from
+_ANSWER_S = 60.0  # to start in, and to take its maker, however slow the disk that Python is imported from
 # Workers are many: one thread each. They see no accelerator, which belongs to the training process.
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -83,7 +83,7 @@ class Companion:
             FlowClosed: `stop` was called meanwhile.
         """
         deaths: list[str] = []
-        while len(deaths) < _TRIES:
+        while len(deaths) < DEATHS:
             try:
                 return self._made(step, out)
             except _DiedError as death:
@@ -93,7 +93,7 @@ class Companion:
                 deaths.append(str(death))
         when = "while they made" if self._sent is self.luggage else "before they could make"
         raise WorkerError(
-            f"{_TRIES} worker processes in a row died {when} batch {step.number} of epoch {step.epoch} "
+            f"{DEATHS} worker processes in a row died {when} {step} "
             f"(samples {_named(step)}): {'; '.join(deaths)}. A worker that was killed has often run out of memory: use "
             "fewer workers or smaller batches. One that crashed, did so in the code of a sample, or in a library that "
             "it calls."
@@ -124,7 +124,7 @@ class Companion:
         self._send("make", step, [] if spread is None else spread.places)
         report: FillReport = self._answer(
             self._timeout_s,
-            f"batch {step.number} of epoch {step.epoch}",
+            str(step),
             " If it needs longer, raise `timeout`.",
         )
         if spread is not None:
@@ -156,7 +156,7 @@ class Companion:
             env={**os.environ, **_ENVIRONMENT},
         )
         theirs.close()
-        self._channel, self._known, self._sent, self._used_bytes = Channel(ours, _LOOK_S), set(), None, 0
+        self._channel, self._known, self._sent, self._used_bytes = Channel(ours, _LOOK_S, _ANSWER_S), set(), None, 0
         if self._stopped:
             self._process.kill()
 

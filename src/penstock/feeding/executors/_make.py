@@ -28,7 +28,7 @@ def make(maker: BatchMaker, step: Step, out: Sequence[Array]) -> FillReport:
         raise
     except Exception as error:
         raise BatchError(
-            f"batch {step.number} of epoch {step.epoch} could not be made: {type(error).__name__}: {error}",
+            f"{step} could not be made: {type(error).__name__}: {error}",
             epoch=step.epoch,
             step=step.number,
             traceback_text=traceback.format_exc(),

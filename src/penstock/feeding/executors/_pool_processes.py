@@ -15,14 +15,13 @@ import numpy as np
 from penstock._errors import PenstockError, WorkerError
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
+from penstock.feeding.executors._companion import DEATHS
 from penstock.feeding.executors._crew import Crew
 from penstock.feeding.executors._pool_worker import RemoteMaker, Task, Window, work
-from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
+from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot, let_go
 from penstock.feeding.executors._travel import Luggage, pack
 from penstock.feeding.executors._users_pool import LostError, Question, UsersPool
 from penstock.feeding.executors._worker import understood
-
-_TRIES = 3  # as many deaths as for workers of our own
 
 
 @final
@@ -38,19 +37,17 @@ class PoolProcessExecutor:
     Args:
         pool: whose workers are processes on this machine; it stays open.
         workers: batches under way at a time.
-        timeout_s: for one batch; None for no limit.
     """
 
     is_elsewhere = True
     waits_for_lock = False
 
-    def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
+    def __init__(self, pool: UsersPool, workers: int) -> None:
         self.workers = workers
         self._pool = pool
-        self._timeout_s = timeout_s
         self._slots = SharedSlots()
         self._shared: list[Segment] = []
-        self._crew = Crew(partial(_let_go, self._slots, self._shared))
+        self._crew = Crew(partial(let_go, self._slots, self._shared))
         weakref.finalize(self, self._crew.dismiss).atexit = False
 
     def is_worker(self) -> bool:
@@ -59,30 +56,36 @@ class PoolProcessExecutor:
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._luggage = pack(maker)
-        remote = self._shown(self._luggage)
-        status = Segment(8 * self.workers)
-        self._status = status
-        self._shared.append(status)
+        try:
+            self._luggage = pack(maker)
+            self._shared.extend(self._luggage.segments.values())
+            self._payload = self._packed(self._luggage)
+            status = Segment(8 * self.workers)
+            self._shared.append(status)
+        except BaseException:
+            let_go(self._slots, self._shared)
+            raise
+        remote = self._shown()
         self._hands = [
-            _Hand(Question(self._pool, self._timeout_s), remote, self._slots, status, number)
-            for number in range(self.workers)
+            _Hand(Question(self._pool), remote, self._slots, status, number) for number in range(self.workers)
         ]
         self._crew.start(self._hands)
 
     def renew(self, maker: BatchMaker) -> None:
         """See `Executor.renew`. Large arrays that are as they were stay where they are."""
-        before, self._luggage = self._luggage, pack(maker, self._luggage)
-        if self._luggage is before:
+        luggage = pack(maker, self._luggage)
+        if luggage is self._luggage:
             return
-        kept = {id(self._status), *map(id, self._luggage.segments.values())}
-        for segment in self._shared:
-            if id(segment) not in kept:
-                segment.close()
-        self._shared[:] = [self._status]
-        remote = self._shown(self._luggage)
+        before = self._luggage
+        self._shared.extend(segment for key, segment in luggage.segments.items() if key not in before.segments)
+        payload, self._payload = self._payload, self._packed(luggage)
+        self._luggage = luggage
+        remote = self._shown()
         for hand in self._hands:
             hand.remote = remote
+        for gone in (payload, *(segment for key, segment in before.segments.items() if key not in luggage.segments)):
+            self._shared.remove(gone)
+            gone.close()
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
@@ -95,15 +98,18 @@ class PoolProcessExecutor:
     def close(self) -> None:
         """See `Executor.close`."""
         self._crew.end()
-        _let_go(self._slots, self._shared)
+        let_go(self._slots, self._shared)
 
-    def _shown(self, luggage: Luggage) -> RemoteMaker:
-        """Put a maker where the workers can see it."""
+    def _packed(self, luggage: Luggage) -> Segment:
+        """What the maker is unpickled from, in memory that the workers can see."""
         payload = Segment(len(luggage.payload))
+        self._shared.append(payload)
         payload.memory[:] = np.frombuffer(luggage.payload, np.uint8)
-        self._shared += [payload, *luggage.segments.values()]
-        arrays = ((key, _window(segment)) for key, segment in luggage.segments.items())
-        return RemoteMaker(_window(payload), tuple(arrays))
+        return payload
+
+    def _shown(self) -> RemoteMaker:
+        arrays = ((key, _window(segment)) for key, segment in self._luggage.segments.items())
+        return RemoteMaker(_window(self._payload), tuple(arrays))
 
 
 @final
@@ -131,15 +137,15 @@ class _Hand:
         spread = self._desk.spread(out) if out else None
         slot, places = (None, ()) if spread is None else (_window(spread.segment), tuple(spread.places))
         task = Task(self.remote, step, places, slot, self._status, self._number)
-        for _ in range(_TRIES):
+        for _ in range(DEATHS):
             report = self._asked(task)
             if report is not None:
                 if spread is not None:
                     spread.fetch(out)
                 return report
         raise WorkerError(
-            f"{_TRIES} processes of the pool in a row died while they made batch {step.number} of epoch {step.epoch}. "
-            "One that was killed has often run out of memory: use fewer of them or smaller batches."
+            f"{DEATHS} processes of the pool in a row died while they made {step}. One that was killed has often run "
+            "out of memory: use fewer of them or smaller batches."
         )
 
     def stop(self) -> None:
@@ -154,17 +160,14 @@ class _Hand:
         """The report on a batch; None if its process has died, or Ctrl-C has reached it."""
         self._pid[0] = 0
         try:
-            answer = self._question.ask(
-                work, task, f"batch {task.step.number} of epoch {task.step.epoch}", self._is_lost
-            )
+            answer = self._question.ask(work, task, self._is_lost)
         except LostError:
             return None
         except PenstockError:
             raise
         except Exception as error:
-            what = f"batch {task.step.number} of epoch {task.step.epoch}"
             raise WorkerError(
-                f"The pool could not make {what}: {type(error).__name__}: {str(error).rstrip('.')}. Its processes "
+                f"The pool could not make {task.step}: {type(error).__name__}: {str(error).rstrip('.')}. Its processes "
                 "should run on this machine, as this user, and have penstock installed."
             ) from error
         report = understood(answer, int(self._pid[0]))
@@ -185,11 +188,3 @@ class _Hand:
 
 def _window(segment: Segment | Slot) -> Window:
     return Window(os.getpid(), segment.descriptor, os.fstat(segment.descriptor).st_ino, segment.nbytes)
-
-
-def _let_go(slots: SharedSlots, shared: list[Segment]) -> None:
-    """Close all descriptors, once no thread needs them."""
-    slots.close()
-    for segment in shared:
-        segment.close()
-    shared.clear()

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import final
 
+from penstock._errors import FlowClosed
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
 from penstock.feeding.executors._users_pool import Question, UsersPool
 
@@ -22,17 +24,21 @@ class PoolThreadExecutor:
     Args:
         pool: whose workers are threads; it stays open.
         workers: batches under way at a time.
-        timeout_s: for one batch; None for no limit.
     """
 
     is_elsewhere = False
-    waits_for_lock = False
 
-    def __init__(self, pool: UsersPool, workers: int, timeout_s: float | None = None) -> None:
+    def __init__(self, pool: UsersPool, workers: int) -> None:
         self.workers = workers
-        self._hands = [_Hand(pool, timeout_s) for _ in range(workers)]
+        self._probe = LockProbe()
+        self._hands = [_Hand(pool, self._probe if workers > 1 else None) for _ in range(workers)]
         self._crew = Crew()
         weakref.finalize(self, self._crew.dismiss).atexit = False
+
+    @property
+    def waits_for_lock(self) -> bool:
+        """See `Executor.waits_for_lock`."""
+        return self._probe.is_held
 
     def is_worker(self) -> bool:
         """See `Executor.is_worker`."""
@@ -68,14 +74,14 @@ class _Hand:
 
     maker: BatchMaker
 
-    def __init__(self, pool: UsersPool, timeout_s: float | None) -> None:
-        self._question = Question(pool, timeout_s)
+    def __init__(self, pool: UsersPool, probe: LockProbe | None) -> None:
+        self._question = Question(pool)
+        self._probe = probe
         self.thread: threading.Thread | None = None  # of the pool, while it is at a batch
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """See `Hand.make`."""
-        what = f"batch {step.number} of epoch {step.epoch}"
-        report: FillReport = self._question.ask(self._made, (step, out), what, lambda: False)
+        report: FillReport = self._question.ask(self._made, (step, out))
         return report
 
     def stop(self) -> None:
@@ -86,8 +92,12 @@ class _Hand:
         """Nothing to free."""
 
     def _made(self, task: tuple[Step, Sequence[Array]]) -> FillReport:
+        if self._question.is_dropped:  # while it waited for its turn in the pool
+            raise FlowClosed("this flow was closed before a batch was made")
         self.thread = threading.current_thread()
         try:
+            if self._probe is not None:
+                self._probe.look()
             return make(self.maker, *task)
         finally:
             self.thread = None

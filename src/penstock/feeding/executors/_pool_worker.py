@@ -91,28 +91,51 @@ def _say_so(task: Task) -> None:
 
 
 def _made(task: Task) -> FillReport | None:
-    # Mapped for each batch: a few microseconds, and 0.1 a page, for memory that goes when the flow lets it go.
-    segments = Segments()
-    if task.slot is not None:
-        segments.add(task.places[0].key, task.slot.nbytes, task.slot.opened())
     try:
-        return make(_unpacked(task.maker), task.step, [segments.array(place) for place in task.places])
+        maker = _flow(task.status).maker(task.maker)
+        # Mapped for each batch: a few microseconds, and 0.1 a page, for memory that goes when the flow lets it go.
+        segments = Segments()
+        if task.slot is not None:
+            segments.add(task.places[0].key, task.slot.nbytes, task.slot.opened())
+        return make(maker, task.step, [segments.array(place) for place in task.places])
     except KeyboardInterrupt:
         return None  # it has reached this process, too, which is not to end by it
 
 
-# A pool's processes keep nothing between tasks but what a module keeps. The maker is the same for all batches of a
-# flow, and what the user's function has loaded into it should not be loaded for each. Two flows at once, each with one
-# for validation, are as many as people have.
+class _Flow:
+    """What a process of the pool keeps for a flow: its maker, as it was when it was last asked for."""
+
+    def __init__(self) -> None:
+        self._remote: RemoteMaker | None = None
+        self._maker: BatchMaker | None = None
+
+    def maker(self, remote: RemoteMaker) -> BatchMaker:
+        if self._maker is None or remote != self._remote:
+            self._maker = None  # first, so that large arrays of the one before are gone
+            self._maker, self._remote = _unpacked(remote), remote
+        return self._maker
+
+
+# A pool's processes keep nothing between tasks but what a module keeps, and what the user's function has loaded into
+# itself should not be loaded for each batch. Two flows at once, each with one for validation, are as many as people
+# have; with the fifth the first one's maker goes, which else stays until the pool ends.
 @lru_cache(maxsize=4)
+def _flow(status: Window) -> _Flow:
+    del status  # one for each flow
+    return _Flow()
+
+
 def _unpacked(remote: RemoteMaker) -> BatchMaker:
     segments = Segments()
-    for key, window in remote.arrays:
-        segments.add(key, window.nbytes, window.opened())
-    descriptor = remote.payload.opened()
     try:
-        with mmap.mmap(descriptor, remote.payload.nbytes, access=mmap.ACCESS_READ) as payload:
-            maker: BatchMaker = Unpickler(bytes(payload), segments).load().alone()
+        for key, window in remote.arrays:
+            segments.add(key, window.nbytes, window.opened())
+        descriptor = remote.payload.opened()
+        try:
+            with mmap.mmap(descriptor, remote.payload.nbytes, access=mmap.ACCESS_READ) as payload:
+                maker: BatchMaker = Unpickler(bytes(payload), segments).load().alone()
+        finally:
+            os.close(descriptor)
     finally:
-        os.close(descriptor)
+        segments.forget([key for key, _ in remote.arrays])  # descriptors that were not needed
     return maker

@@ -13,7 +13,7 @@ from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._crew import Crew
-from penstock.feeding.executors._shared_slots import SharedSlots
+from penstock.feeding.executors._shared_slots import SharedSlots, let_go
 from penstock.feeding.executors._travel import Luggage, pack
 
 
@@ -42,7 +42,7 @@ class ProcessExecutor:
         self._timeout_s = timeout_s
         self._slots = SharedSlots()
         self._shared: list[Segment] = []
-        self._crew = Crew(partial(_let_go, self._slots, self._shared))
+        self._crew = Crew(partial(let_go, self._slots, self._shared))
         weakref.finalize(self, self._crew.dismiss).atexit = False
 
     def is_worker(self) -> bool:
@@ -80,12 +80,4 @@ class ProcessExecutor:
     def close(self) -> None:
         """See `Executor.close`."""
         self._crew.end()
-        _let_go(self._slots, self._shared)
-
-
-def _let_go(slots: SharedSlots, shared: list[Segment]) -> None:
-    """Close all descriptors, once no thread needs them to hand them over."""
-    slots.close()
-    for segment in shared:
-        segment.close()
-    shared.clear()
+        let_go(self._slots, self._shared)

@@ -118,3 +118,11 @@ def _drop(slots: dict[int, Slot], address: int) -> None:
     slot = slots.pop(address, None)
     if slot is not None:
         os.close(slot.descriptor)
+
+
+def let_go(slots: SharedSlots, shared: list[Segment]) -> None:
+    """Close all descriptors of an executor, once no thread needs them."""
+    slots.close()
+    for segment in shared:
+        segment.close()
+    shared.clear()

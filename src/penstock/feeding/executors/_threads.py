@@ -21,12 +21,14 @@ class ThreadExecutor:
 
     Args:
         workers: threads, at least 1.
+        probes: look whether they wait for the interpreter lock.
     """
 
     is_elsewhere = False
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, probes: bool = False) -> None:
         self.workers = workers
+        self._probe = LockProbe() if probes else None
         self._crew = Crew()
         # A collection may run anywhere, in a worker or under a lock that a worker waits for: signal, do not join.
         weakref.finalize(self, self._crew.dismiss).atexit = False
@@ -38,11 +40,11 @@ class ThreadExecutor:
     @property
     def waits_for_lock(self) -> bool:
         """See `Executor.waits_for_lock`."""
-        return self._hand.probe is not None and self._hand.probe.is_held
+        return self._probe is not None and self._probe.is_held
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._hand = _OwnHand(maker, LockProbe() if self.workers > 1 else None)
+        self._hand = _OwnHand(maker, self._probe)
         self._crew.start([self._hand] * self.workers)
 
     def renew(self, maker: BatchMaker) -> None:

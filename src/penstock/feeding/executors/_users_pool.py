@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from multiprocessing.pool import ThreadPool
@@ -13,6 +12,7 @@ from typing import Any, final
 from penstock._errors import FlowClosed, WorkerError
 
 _LOOK_S = 1.0  # between two looks at a pool that does not answer
+_CLOSED = "this flow was closed while a batch was made"
 
 
 @final
@@ -77,55 +77,49 @@ class UsersPool:
 
 @final
 class Question:
-    """One task of a pool, waited for as long as an answer may still come."""
+    """One task of a pool at a time, waited for as long as an answer may still come.
 
-    def __init__(self, pool: UsersPool, limit_s: float | None) -> None:
+    There is no limit of time: a task that is given up and asked for again would leave two that write to the same place.
+    """
+
+    def __init__(self, pool: UsersPool) -> None:
         self._pool = pool
-        self._limit_s = limit_s
         self._answer: Future[Any] | None = None
-        self._dropped = False
+        self.is_dropped = False
 
-    def ask(self, function: Callable[[Any], Any], argument: Any, what: str, is_lost: Callable[[], bool]) -> Any:
-        """What a function returns in the pool; `LostError` if its worker has died.
+    def ask(self, function: Callable[[Any], Any], argument: Any, is_lost: Callable[[], bool] = bool) -> Any:
+        """What a function returns in the pool.
 
         Args:
-            what: is made, for errors.
-            is_lost: whether the worker that took it is gone; asked twice, a second apart, before it is believed.
+            is_lost: whether the worker that took the task is gone; it has to be so at two looks, since an answer may be
+                on its way.
 
         Raises:
-            WorkerError: the pool is over, or does not answer in time.
-            FlowClosed: `drop` was called meanwhile.
+            LostError: it is, and there was no answer.
+            WorkerError: the pool is over.
+            FlowClosed: `drop` was called.
         """
         answer = self._answer = Future()
+        if self.is_dropped:
+            raise FlowClosed(_CLOSED)
         self._pool.submit(function, argument, answer)
-        deadline = None if self._limit_s is None else time.monotonic() + self._limit_s
         was_lost = False
-        while True:
-            try:
-                return answer.result(
-                    _LOOK_S if deadline is None else min(_LOOK_S, max(0.0, deadline - time.monotonic()))
-                )
-            except CancelledError:
-                raise FlowClosed("this flow was closed while a batch was made") from None
-            except TimeoutError:
-                if answer.done():  # just now, or with a TimeoutError of its own
-                    return answer.result()
-            if self._dropped:  # before there was anything to cancel
-                answer.cancel()
+        while not wait([answer], _LOOK_S).done:
+            if self.is_dropped:  # before there was anything to cancel
+                raise FlowClosed(_CLOSED)
             self._pool.check()
-            if is_lost() and was_lost:
+            now_lost = is_lost()
+            if now_lost and was_lost:
                 raise LostError
-            was_lost = is_lost()
-            if deadline is not None and time.monotonic() > deadline:
-                raise WorkerError(
-                    f"{what}: the pool has not answered for {self._limit_s:g} s. Its workers are busy with other work, "
-                    "or stuck, or one of them was killed, after which multiprocessing.Pool may never answer again. If "
-                    "it needs longer, raise `timeout`."
-                )
+            was_lost = now_lost
+        try:
+            return answer.result()
+        except CancelledError:
+            raise FlowClosed(_CLOSED) from None
 
     def drop(self) -> None:
-        """Let `ask` end, now and from now on; takes no lock."""
-        self._dropped = True
+        """Let `ask` end, now and from now on; any thread may call it, but no finalizer: it takes the answer's lock."""
+        self.is_dropped = True
         answer = self._answer
         if answer is not None:
             answer.cancel()  # an error would keep the frames that it went through, for as long as the pool has the task

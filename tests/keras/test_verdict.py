@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock.feeding._verdict import FeedPeriod
+from penstock.keras._verdict import FeedPeriod
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,15 @@ from penstock.feeding._verdict import FeedPeriod
             FeedPeriod(100, 50, 200, 10, workers=2, cpus=8, waits_for_lock=True),
             "batches are made in Python: try use_multiprocessing=True",
         ),
+        (
+            FeedPeriod(100, 50, 100, 10, workers=1, cpus=8, most_workers=1),
+            "it is all the workers there can be: make batches cheaper",
+        ),
+        (
+            FeedPeriod(100, 50, 200, 10, workers=2, cpus=8, most_workers=2),
+            "these are all the workers there can be: make batches cheaper",
+        ),
+        (FeedPeriod(100, 50, 200, 10, workers=2, cpus=8, most_workers=3), "try workers=3"),
         (FeedPeriod(100, 100, 200, 10, workers=2, cpus=8), "try workers=4"),
         (FeedPeriod(0, 0, 0, 0, workers=2, cpus=8), "the model is the bottleneck: more workers will not help"),
     ],

@@ -21,6 +21,7 @@ class FeedPeriod:
         workers: threads or processes that make batches; 0 for the caller's thread.
         cpus: that the process may use.
         waits_for_lock: whether threads wait for the interpreter lock most of the time.
+        most_workers: that there can be; None for no limit.
     """
 
     seconds: float
@@ -30,6 +31,7 @@ class FeedPeriod:
     workers: int
     cpus: int
     waits_for_lock: bool = False
+    most_workers: int | None = None
 
     @property
     def wait_share(self) -> float:
@@ -55,7 +57,11 @@ class FeedPeriod:
             return "batches are made in Python: try use_multiprocessing=True"
         if self.workers and self.busy_workers < _BUSY * self.workers:
             return "workers were idle at times: try a larger max_queue_size"
+        if self.workers and self.workers == self.most_workers:
+            return f"{'it is' if self.workers == 1 else 'these are'} all the workers there can be: make batches cheaper"
         wanted = min(max(self.workers_needed, self.workers + 1), max(self.cpus, self.workers))
+        if self.most_workers is not None:
+            wanted = min(wanted, self.most_workers)
         if wanted > self.workers:
             return f"try workers={wanted}"
         cores = f"all {self.cpus} cores are taken" if self.cpus > 1 else "the only core is taken"
