@@ -167,6 +167,11 @@ class Executor(Protocol):
         ...
 
     @property
+    def why_silent(self) -> str:
+        """Why a batch may not come in time, and what to do, in a sentence or two."""
+        ...
+
+    @property
     def waits_for_lock(self) -> bool:
         """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
         ...

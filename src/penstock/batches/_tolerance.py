@@ -55,12 +55,13 @@ class Tolerance:
         return cls("skip") if on_error == "skip" else cls("substitute", _kinds(labels))
 
     def stand_ins(self, index: int, samples: int) -> Iterator[int]:
-        """The samples of the same kind that follow one in the source's order, the first ones after the last."""
-        if self.kinds is None:
-            same = np.delete(np.arange(samples), index)
-        else:
-            same = np.flatnonzero(self.kinds == self.kinds[index])
-            same = same[same != index]
+        """The samples of the same kind that follow one in the source's order, the first ones after the last.
+
+        To one that is the only one of its kind all are alike: it is more likely a number to predict than a class.
+        """
+        same = np.delete(np.arange(samples), index)
+        if self.kinds is not None and (of_kind := same[self.kinds[same] == self.kinds[index]]).size:
+            same = of_kind
         following = np.roll(same, -int(np.searchsorted(same, index)))
         yield from following[:_TRIES].tolist()
 
@@ -131,7 +132,10 @@ def _put_another(make: Make, used: Indices, samples: int, tolerance: Tolerance, 
         except RowFailed:
             continue
         return other
-    failed.error.add_note('on_error="substitute" found no other sample of its class that could be made.')
+    failed.error.add_note(
+        'on_error="substitute" found no other sample of its class that could be made, of those that follow it. Replace '
+        "or remove them, or mend the function that fails on them."
+    )
     raise failed
 
 

@@ -317,9 +317,8 @@ class Feeder:
             either: tuple[Future[Any], ...] = (entry.future, self._closing)
             if not futures.wait(either, self._timeout_s, futures.FIRST_COMPLETED).done:
                 raise WorkerError(
-                    f"{entry.step} has not come for {self._timeout_s:g} s: "
-                    "its worker is still at it, or stuck in a function of yours. The next call waits for it again; if "
-                    "it needs longer, raise `timeout`."
+                    f"{entry.step} has not come for {self._timeout_s:g} s: {self._executor.why_silent} "
+                    "The next call waits for it again; if it needs longer, raise `timeout`."
                 )
         if self._closing.done() or entry.future.cancelled():
             raise FlowClosed("this flow was closed while a batch was waited for")

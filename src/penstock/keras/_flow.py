@@ -189,4 +189,4 @@ class Flow(Stream):
 
 def _told(bad: BadSample) -> str:
     became = "is left out" if bad.stand_in is None else f"is replaced by sample {bad.stand_in}"
-    return f"sample {bad.index} {became}: {bad.reason}"
+    return f"sample {bad.index} {became}: {bad.reason.rstrip('.')}."

@@ -20,7 +20,7 @@ from penstock.feeding.executors._crew import Crew
 from penstock.feeding.executors._pool_worker import RemoteMaker, Task, Window, work
 from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot, let_go
 from penstock.feeding.executors._travel import Luggage, pack
-from penstock.feeding.executors._users_pool import LostError, Question, UsersPool
+from penstock.feeding.executors._users_pool import WHY_SILENT, LostError, Question, UsersPool
 from penstock.feeding.executors._worker import understood
 
 
@@ -40,6 +40,7 @@ class PoolProcessExecutor:
     """
 
     is_elsewhere = True
+    why_silent = WHY_SILENT
     waits_for_lock = False
 
     def __init__(self, pool: UsersPool, workers: int) -> None:

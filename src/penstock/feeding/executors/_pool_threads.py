@@ -14,7 +14,7 @@ from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew import Crew
 from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
-from penstock.feeding.executors._users_pool import Question, UsersPool
+from penstock.feeding.executors._users_pool import WHY_SILENT, Question, UsersPool
 
 
 @final
@@ -27,6 +27,7 @@ class PoolThreadExecutor:
     """
 
     is_elsewhere = False
+    why_silent = WHY_SILENT
 
     def __init__(self, pool: UsersPool, workers: int) -> None:
         self.workers = workers

@@ -33,6 +33,7 @@ class ProcessExecutor:
     """
 
     is_elsewhere = True
+    why_silent = "its worker is still at it, or stuck in a function of yours."
     waits_for_lock = False
 
     def __init__(self, workers: int, timeout_s: float | None = None, beside: ProcessExecutor | None = None) -> None:

@@ -17,6 +17,7 @@ class SerialExecutor:
 
     workers = 0
     is_elsewhere = False
+    why_silent = "its worker is still at it, or stuck in a function of yours."
     waits_for_lock = False
 
     def __init__(self) -> None:

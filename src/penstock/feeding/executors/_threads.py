@@ -25,6 +25,7 @@ class ThreadExecutor:
     """
 
     is_elsewhere = False
+    why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, *, probes: bool = False) -> None:
         self.workers = workers

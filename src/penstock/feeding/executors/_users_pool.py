@@ -12,6 +12,10 @@ from typing import Any, final
 from penstock._errors import FlowClosed, WorkerError
 
 _LOOK_S = 1.0  # between two looks at a pool that does not answer
+WHY_SILENT = (
+    "the pool's workers are busy with other work, or stuck, or one was killed at a moment after which "
+    "multiprocessing.Pool never answers again: open another pool then."
+)
 _CLOSED = "this flow was closed while a batch was made"
 
 
