@@ -588,3 +588,18 @@ def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool,
         for _ in range(25):
             next(stream)
     assert "lock" not in capsys.readouterr().out
+
+
+def test_a_thread_of_its_own_keeps_quiet_where_printing_is_turned_off(capsys: Any) -> None:
+    keras.config.disable_interactive_logging()
+
+    def consume() -> None:
+        for _ in range(45):
+            next(stream)
+
+    with feed(Computing(True), workers=2) as stream:
+        asking = threading.Thread(target=consume)
+        asking.start()
+        asking.join()
+        assert stream.waits_for_lock
+    assert capsys.readouterr().out == ""

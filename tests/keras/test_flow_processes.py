@@ -175,8 +175,8 @@ def test_a_flow_that_is_forgotten_ends_its_processes() -> None:
 
     flow: Flow | None = ImageDataGenerator().flow(X, batch_size=4, workers=2, use_multiprocessing=True)
     next(flow)  # type: ignore[call-overload]
-    pids = {child.pid for child in psutil.Process().children()}
-    assert len(pids) >= 2
+    pids = {child.pid for child in psutil.Process().children() if "executors._worker" in " ".join(child.cmdline())}
+    assert len(pids) >= 1
     del flow
     gc.collect()
     _gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=20)

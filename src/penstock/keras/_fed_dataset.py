@@ -40,6 +40,8 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self._feeding = feeding
         self._closed = False
         self._has_told_of_lock = False
+        # Whoever asks for a batch may be a thread of TensorFlow's, for which Keras has no such setting.
+        self._talks = bool(keras.config.is_interactive_logging_enabled())
 
     def _refeed(self, feeding: Feeding) -> None:
         """Go on with other settings; if that fails, all is as before."""
@@ -132,7 +134,8 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
             self._has_told_of_lock = True
             notice(
                 f"penstock: {self._feeding.workers} threads take turns at the interpreter lock, since much of a batch "
-                "is made in Python. With use_multiprocessing=True processes make batches side by side."
+                "is made in Python. With use_multiprocessing=True processes make batches side by side.",
+                aloud=self._talks,
             )
 
     def _check_open(self) -> None:

@@ -157,7 +157,9 @@ class Flow(Stream):
         step = batch.step
         if batch.bad and not self._has_told:
             self._has_told = True
-            notice(f"penstock: {_told(batch.bad[0])} `flow.stats` counts and names all such samples.")
+            notice(
+                f"penstock: {_told(batch.bad[0])} `flow.stats` counts and names all such samples.", aloud=self._talks
+            )
         complete = self._maker.assemble(step, batch.arrays)
         if self.save_to_dir:
             names = self.save_to_dir, self.save_prefix, self.save_format

@@ -8,9 +8,13 @@ import sys
 import keras
 
 
-def notice(text: str) -> None:
-    """Print a line, or log it where the user has turned Keras's printing off."""
-    if keras.config.is_interactive_logging_enabled():
+def notice(text: str, *, aloud: bool | None = None) -> None:
+    """Print a line, or log it where the user has turned Keras's printing off.
+
+    Args:
+        aloud: whether to print; None to ask Keras, which knows it for the calling thread alone.
+    """
+    if keras.config.is_interactive_logging_enabled() if aloud is None else aloud:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     else:
