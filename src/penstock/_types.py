@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock._pending import Pending
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -169,7 +170,7 @@ class Executor(Protocol):
         """Aligned memory that the workers can write to, uint8, `(nbytes,)`."""
         ...
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """Make one batch into `out`, best in memory from `allocate`."""
         ...
 

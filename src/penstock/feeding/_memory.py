@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import tempfile
+import weakref
 from typing import final
 
 import numpy as np
@@ -45,15 +46,17 @@ class Segment:
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.descriptor, self._map = _mapped(nbytes)
-        self.memory: Array = np.frombuffer(self._map, np.uint8)
+        self.descriptor, memory_map = _mapped(nbytes)
+        self.memory: Array = np.frombuffer(memory_map, np.uint8)
+        # With the memory at the latest: an interrupt may come before anyone else knows of it.
+        self.closing = weakref.finalize(self.memory, os.close, self.descriptor)
+        self.closing.atexit = False
         self.address = self.memory.ctypes.data
 
     def close(self) -> None:
         """Let the descriptor go; may be called twice. Arrays stay valid: the memory goes with the last of them."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self.descriptor = -1
+        self.closing()
 
 
 def _mapped(nbytes: int) -> tuple[int, mmap.mmap]:
@@ -68,10 +71,12 @@ def _mapped(nbytes: int) -> tuple[int, mmap.mmap]:
             else:
                 os.truncate(descriptor, nbytes)
             return descriptor, mmap.mmap(descriptor, nbytes)
-        except OSError as error:
-            failure = failure or error
+        except BaseException as error:  # an interrupt included: reserving much takes a while
             if descriptor >= 0:
                 os.close(descriptor)
+            if not isinstance(error, OSError):
+                raise
+            failure = failure or error
     assert failure is not None
     raise WorkerError(
         f"{nbytes / 1e6:,.1f} MB of memory to share with worker processes could not be had: {failure.strerror}. Lower "

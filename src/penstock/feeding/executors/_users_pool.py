@@ -11,6 +11,7 @@ from multiprocessing.pool import ThreadPool
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
+from penstock._pending import Pending
 
 _LOOK_S = 1.0  # between two looks at a pool that does not answer
 
@@ -46,7 +47,7 @@ class UsersPool:
                 return count
         return None
 
-    def submit(self, function: Callable[[Any], Any], argument: Any, answer: Future[Any]) -> None:
+    def submit(self, function: Callable[[Any], Any], argument: Any, answer: Pending[Any]) -> None:
         """Have a function called by a worker.
 
         Args:
@@ -82,7 +83,7 @@ class Question:
     def __init__(self, pool: UsersPool, limit_s: float | None) -> None:
         self._pool = pool
         self._limit_s = limit_s
-        self._answer: Future[Any] | None = None
+        self._answer: Pending[Any] | None = None
         self._dropped = False
 
     def ask(self, function: Callable[[Any], Any], argument: Any, what: str, is_lost: Callable[[], bool]) -> Any:
@@ -96,7 +97,7 @@ class Question:
             WorkerError: the pool is over, or does not answer in time.
             FlowClosed: `drop` was called meanwhile.
         """
-        answer = self._answer = Future()
+        answer = self._answer = Pending()
         self._pool.submit(function, argument, answer)
         deadline = None if self._limit_s is None else time.monotonic() + self._limit_s
         was_lost = False
@@ -140,7 +141,7 @@ def _settle(setter: Callable[[Any], None], value: Any) -> None:
         setter(value)
 
 
-def _pass_on(answer: Future[Any], source: Future[Any]) -> None:
+def _pass_on(answer: Pending[Any], source: Future[Any]) -> None:
     if source.cancelled():
         _settle(answer.set_exception, _over("it has cancelled what was under way"))
     elif (error := source.exception()) is not None:
