@@ -145,6 +145,7 @@ class Run:
 
     def end_faults(self) -> None:
         self.refusals = 0
+        self.gate.set()
         for path in tuple(self.damaged):
             self.mend(path)
         for process in workers():
@@ -195,7 +196,7 @@ class Run:
         number, epoch = (self.position % STEPS, self.position // STEPS)
         if "of memory to share" in text:
             self.seen["no memory"] += 1
-        elif "getting ready: a worker process has not answered" in text:
+        elif "getting ready: a worker process has not answered" in text or "has not taken what makes" in text:
             self.seen["stopped at its start"] += 1
         else:
             self.seen["timeout" if "answered" in text or "has not come" in text else "deaths"] += 1
@@ -288,6 +289,7 @@ class Run:
 
     def address(self) -> None:
         """A batch of this epoch by its number, which moves nothing."""
+        self.gate.set()  # it may be made in this thread, which nobody watches
         number = int(self.numbers.integers(0, STEPS))
         start = self.position - self.position % STEPS
         self.asked = number

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from multiprocessing import Pipe, reduction, spawn
@@ -26,6 +27,7 @@ from penstock.feeding.executors._worker import understood
 _TRIES = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its pipe ends with it, unless a child of its own holds that open
 _ANSWER_S = 60.0  # to start in, however slow the disk that Python is imported from
+_PIPE_BYTES = 32 << 10  # that a pipe takes although nobody reads from it
 # Workers are many: one thread each. They see no accelerator, which belongs to the training process.
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -184,10 +186,27 @@ class Companion:
 
     def _send(self, *message: Any) -> None:
         assert self._connection is not None
+        assert self._process is not None
+        content = pickle.dumps(message)
+        began, watch = time.monotonic(), None
+        if len(content) > _PIPE_BYTES:  # a worker that stands still never takes the rest; killed, it lets go of us
+            watch = threading.Timer(_ANSWER_S, self._process.kill)
+            watch.daemon = True
+            watch.start()
         try:
-            self._connection.send_bytes(pickle.dumps(message))
+            self._connection.send_bytes(content)
         except OSError:
-            raise _DiedError(self._ending()) from None
+            how = self._ending()
+            if watch is None or time.monotonic() < began + _ANSWER_S:
+                raise _DiedError(how) from None
+            self._forget()
+            raise WorkerError(
+                f"A worker process has not taken what makes the batches for {_ANSWER_S:g} s, and was ended."
+            ) from None
+        finally:
+            if watch is not None:
+                watch.cancel()
+                watch.join()
 
     def _answer(self, limit_s: float | None, what: str, hint: str = "") -> Any:
         assert self._connection is not None
