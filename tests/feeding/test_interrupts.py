@@ -150,6 +150,8 @@ def test_memory_is_given_back_if_an_interrupt_comes_while_it_is_reserved(monkeyp
         with pytest.raises(KeyboardInterrupt):
             Segment(4096)
     assert descriptors() == before
+    assert interrupted_everywhere(lambda: Segment(4096)) > 6
+    assert descriptors() == before
     segment = Segment(4096)
     memory = segment.memory
     del segment

@@ -159,13 +159,16 @@ class Feeder:
             self._check_open()
             executor.start(self._maker)
             self._drop()
-            before, self._executor = self._executor, executor
-            self._timeout_s = timeout_s
-            self._bounds = max_queue_size, max_queue_bytes
-            if self._maker.spec is None:
-                self._spec = BatchSpec(())
-            self._begin()
-            before.close()  # last: an interrupt in here finds the new one at work
+            before = self._executor
+            try:
+                self._executor = executor
+                self._timeout_s = timeout_s
+                self._bounds = max_queue_size, max_queue_bytes
+                if self._maker.spec is None:
+                    self._spec = BatchSpec(())
+                self._begin()
+            finally:  # last: an interrupt in here finds the new one at work
+                before.close()
 
     def renew(self) -> None:
         """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
