@@ -15,14 +15,15 @@ SOURCE = Path(penstock.__file__).parent
 ROOMS = {
     "image": {"_types", "_errors", "_compile"},
     "sources": {"_types", "_errors", "_compile"},
-    "feeding": {"_types", "_errors"},
+    "feeding": {"_types", "_errors", "_pending"},
     "batches": {"_types", "_errors", "image", "sources"},
     "keras": {"_types", "_errors", "image", "sources", "feeding", "batches"},
     "callbacks": {"keras"},
     "legacy": {"keras"},
     "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras", "bench"},
     "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras"},
-    "_types": set(),
+    "_types": {"_pending"},
+    "_pending": set(),
     "_errors": set(),
     "_compile": set(),
 }

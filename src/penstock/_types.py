@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock._pending import Pending
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -192,7 +193,7 @@ class Executor(Protocol):
         """Aligned memory that the workers can write to, uint8, `(nbytes,)`."""
         ...
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """Make one batch into `out`, best in memory from `allocate`."""
         ...
 

@@ -26,6 +26,7 @@ from penstock.feeding._feeder import Feeder
 from penstock.feeding._memory import Segment
 from penstock.feeding._plan import Plan
 from penstock.feeding.executors import _companion
+from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._processes import ProcessExecutor
 from penstock.feeding.executors._travel import pack
 
@@ -197,6 +198,30 @@ def test_a_worker_that_stalls_is_ended_by_an_error_that_names_the_batch(tmp_path
     with pytest.raises(WorkerError, match=r"batch 2 of epoch 0: a worker process has not answered for 1 s"):
         feed.get(2)
     assert take(feed, 3, 2) == [expected(2), expected(3), expected(4)], "asking again makes it again"
+    feed.close()
+
+
+def test_a_worker_that_stands_still_at_its_start_is_ended_although_its_pipe_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_companion, "_ANSWER_S", 1.0)
+    begin = Companion._start
+    stands_still = True
+
+    def start(companion: Companion) -> None:
+        begin(companion)
+        assert companion._process is not None
+        if stands_still:
+            companion._process.send_signal(signal.SIGSTOP)
+
+    monkeypatch.setattr(Companion, "_start", start)
+    names = b"name" * 2_000_000  # more than a pipe holds
+    feed = feeder(Maker(lambda step: len(names)), workers=1)
+    with pytest.raises(WorkerError, match="has not taken what makes the batches for 1 s, and was ended"):
+        feed.get(0)
+    stands_still = False
+    monkeypatch.setattr(_companion, "_ANSWER_S", 60.0)
+    assert take(feed, 2) == [expected(0), expected(1)], "asking again makes it again"
     feed.close()
 
 

@@ -238,6 +238,41 @@ def test_a_hook_that_fails_is_the_callers_and_can_be_tried_again() -> None:
         assert labels(batches, 2) == [0, 1]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_whose_first_batch_fails_is_begun_once(workers: int) -> None:
+    class Failing(Numbered):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[str] = []
+            self.broken = True
+
+        def __getitem__(self, k: int) -> Any:
+            if k == 0 and self.broken and self.calls:
+                raise LookupError("not yet")
+            return super().__getitem__(k)
+
+        def on_epoch_begin(self) -> None:
+            self.calls.append("begin")
+
+        def on_epoch_end(self) -> None:
+            self.calls.append("end")
+
+    data = Failing()
+    with feed(data, workers=workers) as batches:
+        for _ in range(3):
+            with pytest.raises(BatchError, match="not yet"):
+                next(batches)
+        data.broken = False
+        assert labels(batches, STEPS) == list(range(STEPS))
+        data.broken = True
+        for _ in range(3):
+            with pytest.raises(BatchError, match="not yet"):
+                next(batches)
+        data.broken = False
+        assert labels(batches, 2) == [0, 1]
+        assert data.calls == ["begin", "end", "begin"]
+
+
 # --- with Keras -----------------------------------------------------------------------------------------------------
 
 

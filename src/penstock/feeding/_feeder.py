@@ -17,17 +17,15 @@ it or being interrupted anywhere loses nothing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections import deque
-from concurrent import futures
-from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
+from penstock._pending import Pending
 from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step
 from penstock.feeding._plan import Steps
 from penstock.feeding._slots import Lease, SlotPool
@@ -70,7 +68,7 @@ class _Entry:
     shuffled: bool
     step: Step
     arrays: list[Array]
-    future: Future[FillReport] | None
+    future: Pending[FillReport] | None
 
 
 @final
@@ -103,7 +101,7 @@ class Feeder:
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
         self._queue: deque[_Entry] = deque()
-        self._closing: Future[None] = Future()  # done once closed: whoever waits for a batch waits for this, too
+        self._closing = False
         self._process = os.getpid()
         self._stats = FeedStats() if stats is None else stats
         self._overflows_before = self._stats.overflows
@@ -166,13 +164,16 @@ class Feeder:
             self._check_open()
             executor.start(self._maker)
             self._drop()
-            before, self._executor = self._executor, executor
-            self._timeout_s = timeout_s
-            self._bounds = max_queue_size, max_queue_bytes
-            if self._maker.spec is None:
-                self._spec = BatchSpec(())
-            self._begin()
-            before.close()  # last: an interrupt in here finds the new one at work
+            before = self._executor
+            try:
+                self._executor = executor
+                self._timeout_s = timeout_s
+                self._bounds = max_queue_size, max_queue_bytes
+                if self._maker.spec is None:
+                    self._spec = BatchSpec(())
+                self._begin()
+            finally:  # last: an interrupt in here finds the new one at work
+                before.close()
 
     def renew(self) -> None:
         """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
@@ -243,8 +244,10 @@ class Feeder:
 
     def dismiss(self) -> None:
         """Let workers finish what they are at, and nothing else: the first half of `close`, which waits for that."""
-        with contextlib.suppress(InvalidStateError):
-            self._closing.set_result(None)
+        self._closing = True
+        for entry in tuple(self._queue):  # no lock: a thread that waits for one of them holds it, and is to be woken
+            if entry.future is not None:
+                entry.future.ring()
         with self._lock:
             self._drop()
 
@@ -257,7 +260,7 @@ class Feeder:
             self._pool = SlotPool(self._spec, 0)
 
     def _check_open(self) -> None:
-        if self._closing.done():
+        if self._closing:
             raise FlowClosed("this flow is closed; make a new one to go on")
         if os.getpid() != self._process:
             raise WorkerError("this flow belongs to the process that this one was forked from; make a new flow here")
@@ -313,14 +316,13 @@ class Feeder:
     def _wait(self, entry: _Entry) -> FillReport:
         if entry.future is None:
             entry.future = self._executor.submit(entry.step, entry.arrays)
-        if not entry.future.done():
-            either: tuple[Future[Any], ...] = (entry.future, self._closing)
-            if not futures.wait(either, self._timeout_s, futures.FIRST_COMPLETED).done:
+        while not self._closing and not entry.future.done():
+            if not entry.future.wait(self._timeout_s):
                 raise WorkerError(
                     f"{entry.step} has not come for {self._timeout_s:g} s: {self._executor.why_silent} "
                     "The next call waits for it again; if it needs longer, raise `timeout`."
                 )
-        if self._closing.done() or entry.future.cancelled():
+        if self._closing or entry.future.cancelled():
             raise FlowClosed("this flow was closed while a batch was waited for")
         try:
             return entry.future.result()
@@ -337,7 +339,7 @@ class Feeder:
             future = self._queue.pop().future
             if future is not None:
                 future.cancel()
-        if dropped and not self._closing.done():
+        if dropped and not self._closing:
             self._stats = replace(self._stats, dropped=self._stats.dropped + dropped)
 
     def _count(self, step: Step, report: FillReport, waited_s: float) -> None:

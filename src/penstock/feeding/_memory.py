@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import tempfile
+import weakref
 from typing import final
 
 import numpy as np
@@ -45,33 +46,39 @@ class Segment:
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.descriptor, self._map = _mapped(nbytes)
-        self.memory: Array = np.frombuffer(self._map, np.uint8)
+        held: list[int] = []
+        try:
+            memory_map = _mapped(nbytes, held)
+            self.memory: Array = np.frombuffer(memory_map, np.uint8)
+            # With the memory at the latest: an interrupt may come before anyone else knows of it.
+            self.closing = weakref.finalize(self.memory, _close, held)
+        except BaseException:
+            _close(held)
+            raise
+        self.closing.atexit = False
+        self.descriptor = held[0]
         self.address = self.memory.ctypes.data
 
     def close(self) -> None:
         """Let the descriptor go; may be called twice. Arrays stay valid: the memory goes with the last of them."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self.descriptor = -1
+        self.closing()
 
 
-def _mapped(nbytes: int) -> tuple[int, mmap.mmap]:
-    """A descriptor of reserved memory, and the memory; in a temporary file if it cannot be had otherwise."""
+def _mapped(nbytes: int, held: list[int]) -> mmap.mmap:
+    """Reserved memory, whose descriptor is put into `held`; in a temporary file if it cannot be had otherwise."""
     failure: OSError | None = None
     for open_file in (_memory_file, _temporary_file):
-        descriptor = -1
         try:
-            descriptor = open_file()
+            open_file(held)
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(descriptor, 0, nbytes)
+                os.posix_fallocate(held[0], 0, nbytes)
             else:
-                os.truncate(descriptor, nbytes)
-            return descriptor, mmap.mmap(descriptor, nbytes)
+                os.truncate(held[0], nbytes)
+            return mmap.mmap(held[0], nbytes)
         except OSError as error:
             failure = failure or error
-            if descriptor >= 0:
-                os.close(descriptor)
+            _close(held)
     assert failure is not None
     raise WorkerError(
         f"{nbytes / 1e6:,.1f} MB of memory to share with worker processes could not be had: {failure.strerror}. Lower "
@@ -79,12 +86,20 @@ def _mapped(nbytes: int) -> tuple[int, mmap.mmap]:
     ) from failure
 
 
-def _memory_file() -> int:
+def _memory_file(held: list[int]) -> None:
     if not hasattr(os, "memfd_create"):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    return os.memfd_create("penstock")
+    held.extend(
+        map(os.memfd_create, ("penstock",))
+    )  # all in one call: an interrupt after it finds the descriptor there
 
 
-def _temporary_file() -> int:
+def _temporary_file(held: list[int]) -> None:
     with tempfile.TemporaryFile(prefix="penstock-") as file:
-        return os.dup(file.fileno())
+        held.extend(map(os.dup, (file.fileno(),)))
+
+
+def _close(held: list[int]) -> None:
+    """Close descriptors, each once."""
+    while held:
+        os.close(held.pop())

@@ -57,7 +57,7 @@ class SlotPool:
         self.spec = spec
         self.count = count
         self.overflows = 0
-        self._made = 0
+        self._made: list[weakref.ref[Array]] = []
         self._allocate = allocate
         self._free: deque[Array] = deque()
         self._clock = clock
@@ -72,10 +72,13 @@ class SlotPool:
         try:
             memory = self._free.popleft()
         except IndexError:
-            if self._made >= self.count:
-                return None
+            if len(self._made) >= self.count:
+                # An interrupt may have come while one was taken, which is gone then.
+                self._made = [slot for slot in self._made if slot() is not None]
+                if len(self._made) >= self.count:
+                    return None
             memory = self._allocate(self.slot_bytes)
-            self._made += 1
+            self._made.append(weakref.ref(memory))
         self._worth_waiting = True
         try:
             lease = Lease(memory)

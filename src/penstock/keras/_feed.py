@@ -37,7 +37,7 @@ class Feed(Stream):
         super().__init__(len(data), 1, False, choose_seed(None, "corrected"), feeding)
         self.data = data
         self._hooks = [name for name in ("on_epoch_begin", "on_epoch_end") if _is_defined(data, name)]
-        self._epoch_is_open = False
+        self._open_epoch: int | None = None  # whose `on_epoch_begin` has been called, and not its `on_epoch_end`
         self._has_changed = False
         self._structure: Structure | None = None
 
@@ -63,30 +63,40 @@ class Feed(Stream):
         return bool(self._hooks)
 
     def _enter_epoch(self) -> None:
-        if self._epoch_is_open and (self._position % self._steps or self._read_by_address):
-            return
+        if self._open_epoch is not None:
+            # Its first batch may have failed, and is asked for again.
+            is_same = self._open_epoch == self._position // self._steps
+            if is_same or self._position % self._steps or self._read_by_address:
+                return
         self._leave_epoch()
-        self._call("on_epoch_begin")
-        self._epoch_is_open = True  # last: a hook that fails is called again
+        self._call("on_epoch_begin", self._position // self._steps)
 
     def _leave_epoch(self) -> None:
-        if self._epoch_is_open:
-            self._call("on_epoch_end")
-            self._epoch_is_open = False
+        if self._open_epoch is not None:
+            self._call("on_epoch_end", None)
 
-    def _call(self, hook: str) -> None:
-        if hook not in self._hooks:
-            return
-        getattr(self.data, hook)()
-        epoch = self._position // self._steps
-        if len(self.data) != self.n:
-            self.n = len(self.data)
-            self._position = epoch * self._steps
+    def _call(self, hook: str, open_epoch: int | None) -> None:
+        """Call a hook, after which this is the epoch that is open."""
+        if hook in self._hooks:
+            self._has_changed = True  # first: what a hook has done before it failed counts, too
+            getattr(self.data, hook)()
+        # A hook that fails is called again. One that has ended is not: no call, and so no interrupt, comes in between.
+        self._open_epoch = open_epoch
+        self._follow_length()
+
+    def _follow_length(self) -> None:
+        """Go on with the epoch as long as it is by now."""
+        n = len(self.data)
+        if n != self.n:
             self._reopen()
-        self._has_changed = True
+            epoch = self._position // self._steps
+            # Both or none: there is no call in between, and so no interrupt.
+            self.n, self._position = n, epoch * max(1, -(-n // self._step_samples))
 
     def _opened(self) -> Feeder:
         with self.lock:
+            if self._has_changed:
+                self._follow_length()
             is_new = self._feeder is None
             feeder = super()._opened()
             if self._has_changed and not is_new:

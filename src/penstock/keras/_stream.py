@@ -6,6 +6,7 @@ import operator
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -242,28 +243,36 @@ class Stream(FedDataset):
     def _take(self, asked: Pass | None = None) -> Any:
         """The stream's next batch; two threads that ask get one each."""
         self._check_caller()
-        with self.lock:
-            # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
-            late = 0 if asked is None else asked.ahead or 0
-            at_border = (self._position + late) % self._steps == 0
-            if at_border:  # an epoch keeps the order that it began in, so no batch is lost
-                by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
-                self._epoch_is_shuffled = by_batch
-            if at_border or not late:  # a state that was loaded may have led into the middle of one
-                self._enter_epoch()
-            feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
-            end = self._border_after(position) if self._stops_at_borders else None
-            batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
-            self._tell_of_lock()
-            # Last: whatever fails before is tried again.
-            if asked is not None:
-                asked.taken += 1
-            if asked is not None and asked.ahead is not None:
-                asked.ahead += 1
-            else:
-                self._position += 1
-            self._read_by_address = False
-        return batch
+        taken_at = -1
+        try:
+            with self.lock:
+                # TensorFlow goes on asking when its last epoch is over: for batches that nobody will be trained on.
+                late = 0 if asked is None else asked.ahead or 0
+                at_border = (self._position + late) % self._steps == 0
+                if at_border:  # an epoch keeps the order that it began in, so no batch is lost
+                    by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
+                    self._epoch_is_shuffled = by_batch
+                if at_border or not late:  # a state that was loaded may have led into the middle of one
+                    self._enter_epoch()
+                feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
+                end = self._border_after(position) if self._stops_at_borders else None
+                batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
+                self._tell_of_lock()
+                # Last: whatever fails before is tried again.
+                self._read_by_address = False
+                if asked is not None:
+                    asked.taken += 1
+                if asked is not None and asked.ahead is not None:
+                    asked.ahead += 1
+                else:
+                    taken_at = self._position
+                    self._position += 1
+            return batch
+        except BaseException:
+            # An interrupt may come while the lock is given back, too: nobody has got that batch.
+            if taken_at >= 0 and self._position == taken_at + 1:
+                self._position = taken_at
+            raise
 
     def _answer(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks, in containers that it takes."""
@@ -377,10 +386,11 @@ class Stream(FedDataset):
         return fingerprint(self.n, self._shuffle, self._follows_batches, *batches, *self._identity())
 
     def _reopen(self) -> None:
-        if self._feeder is not None:
-            self._feeder.close()
-            self._stats = self._feeder.stats
-            self._feeder = None
+        feeder = self._feeder
+        if feeder is not None:
+            self._stats = replace(feeder.stats, ready=0)
+            self._feeder = None  # first: after an interrupt in here it is one that is closed
+            feeder.close()
 
     def _refeed(self, feeding: Feeding) -> None:
         with self.lock:

@@ -178,8 +178,16 @@ class Companion:
 
     def _send(self, *message: Any, descriptor: int | None = None) -> None:
         assert self._channel is not None
+        assert self._process is not None
         try:
             self._channel.send(pickle.dumps(message), descriptor)
+        except BlockingIOError:  # it stands still, and takes nothing
+            self._process.kill()
+            self._ending()
+            self._forget()
+            raise WorkerError(
+                f"A worker process has not taken what makes the batches for {_ANSWER_S:g} s, and was ended."
+            ) from None
         except OSError:
             raise _DiedError(self._ending()) from None
 

@@ -6,10 +6,10 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, final
 
+from penstock._pending import Pending
 from penstock._types import Array, FillReport, Step
 
 _JOIN_S = 5.0  # a user's function that never returns must not keep the interpreter from ending
@@ -34,7 +34,7 @@ class Hand(Protocol):
 class _Task(NamedTuple):
     step: Step
     out: Sequence[Array]
-    future: Future[FillReport]
+    future: Pending[FillReport]
 
 
 @final
@@ -45,7 +45,7 @@ class Crew:
     batch still in its queue before the interpreter may end.
 
     Args:
-        at_end: called when the last thread has left.
+        at_end: called when the last thread has left; perhaps more than once.
     """
 
     def __init__(self, at_end: Callable[[], None] | None = None) -> None:
@@ -65,22 +65,21 @@ class Crew:
         """
         # Daemon threads, since the interpreter joins others before it lets anyone tell them to stop. Told to stop and
         # joined at its end, so that none comes back from a kernel to an interpreter that is gone.
-        atexit.register(self.end)
-        self._present = len(hands)
         self._hands.extend(hands)
-        for number, hand in enumerate(hands):
-            thread = threading.Thread(target=self._work, args=(hand,), name=f"penstock-{number}", daemon=True)
-            try:
+        try:
+            atexit.register(self.end)
+            for number, hand in enumerate(hands):
+                thread = threading.Thread(target=self._work, args=(hand,), name=f"penstock-{number}", daemon=True)
+                # First: an interrupt does not say whether it has begun.
+                self._threads.append(thread)
                 thread.start()
-            except RuntimeError:  # as where a container has a limit of them
-                self._leave(len(hands) - number)
-                self.end()
-                raise
-            self._threads.append(thread)
+        except BaseException:  # RuntimeError where a container has a limit of them
+            self.end()
+            raise
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """Have a batch made into `out`."""
-        future: Future[FillReport] = Future()
+        future: Pending[FillReport] = Pending()
         if self.dismissed:
             future.cancel()
         else:
@@ -94,8 +93,7 @@ class Crew:
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
         self.dismissed = True
-        for _ in self._threads:
-            self._tasks.put(None)
+        self._tasks.put(None)  # which each passes on to the next
 
     def end(self) -> None:
         """Dismiss the threads and wait for them."""
@@ -104,14 +102,18 @@ class Crew:
             hand.stop()
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
-            if thread is not threading.current_thread():
+            if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self._end_if_over()
 
     def _work(self, hand: Hand) -> None:
+        with self._lock:
+            self._present += 1
         try:
             while True:
                 task = self._tasks.get()
                 if task is None:
+                    self._tasks.put(None)
                     break
                 if self.dismissed:
                     task.future.cancel()
@@ -124,14 +126,13 @@ class Crew:
                 del task
         finally:
             hand.close()
-            self._leave(1)
+            with self._lock:
+                self._present -= 1
+            self._end_if_over()
 
-    def _leave(self, count: int) -> None:
-        """So many threads have gone, or never came; with the last one the crew is over."""
-        with self._lock:
-            self._present -= count
-            last = self._present == 0
-        if last:
+    def _end_if_over(self) -> None:
+        """With its last thread the crew is over. One that comes later, since it was slow to begin, leaves at once."""
+        if self._present == 0:
             atexit.unregister(self.end)
             if self._at_end is not None:
                 self._at_end()

@@ -6,13 +6,13 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import final
 
 import numpy as np
 
 from penstock._errors import PenstockError, WorkerError
+from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import DEATHS
@@ -92,7 +92,7 @@ class PoolProcessExecutor:
         """See `Executor.allocate`."""
         return self._slots.allocate(nbytes)
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """See `Executor.submit`."""
         return self._crew.submit(step, out)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import final
 
+from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import Companion
@@ -74,7 +74,7 @@ class ProcessExecutor:
         """See `Executor.allocate`."""
         return self._slots.allocate(nbytes)
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """See `Executor.submit`."""
         return self._crew.submit(step, out)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import final
 
+from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._make import make
@@ -39,10 +39,10 @@ class SerialExecutor:
         """See `Executor.allocate`."""
         return private_memory(nbytes)
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """See `Executor.submit`."""
         assert self._maker is not None, "start() comes first"
-        future: Future[FillReport] = Future()
+        future: Pending[FillReport] = Pending()
         try:
             future.set_result(make(self._maker, step, out))
         except Exception as error:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 import weakref
-from collections.abc import Sequence
-from typing import NamedTuple, final
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, final
 
 from penstock._types import Array
 from penstock.feeding._memory import Segment, padded
@@ -14,11 +13,19 @@ from penstock.feeding.executors._worker import Place
 
 
 class Slot(NamedTuple):
-    """A piece of it: its size, its descriptor, and the key by which workers know it, an odd number below 0."""
+    """A piece of it.
+
+    Attributes:
+        nbytes: its size.
+        descriptor: of it.
+        key: by which workers know it, an odd number below 0.
+        closing: closes the descriptor, once.
+    """
 
     nbytes: int
     descriptor: int
     key: int
+    closing: Callable[[], Any]
 
 
 @final
@@ -32,8 +39,8 @@ class SharedSlots:
     def allocate(self, nbytes: int) -> Array:
         """A new one, uint8, `(nbytes,)`. With the last array in it it is gone, as when slots are made anew."""
         segment = Segment(max(1, nbytes))
-        self._slots[segment.address] = Slot(segment.nbytes, segment.descriptor, next(self._keys))
         weakref.finalize(segment.memory, _drop, self._slots, segment.address).atexit = False
+        self._slots[segment.address] = Slot(segment.nbytes, segment.descriptor, next(self._keys), segment.closing)
         return segment.memory[:nbytes]
 
     def holding(self, address: int) -> tuple[int, Slot] | None:
@@ -117,7 +124,7 @@ def _drop(slots: dict[int, Slot], address: int) -> None:
     """Close a slot's descriptor; called by the garbage collector, so it takes no lock."""
     slot = slots.pop(address, None)
     if slot is not None:
-        os.close(slot.descriptor)
+        slot.closing()
 
 
 def let_go(slots: SharedSlots, shared: list[Segment]) -> None:

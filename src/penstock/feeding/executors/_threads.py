@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import final
 
+from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew import Crew
@@ -56,7 +56,7 @@ class ThreadExecutor:
         """See `Executor.allocate`."""
         return private_memory(nbytes)
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Future[FillReport]:
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """See `Executor.submit`."""
         return self._crew.submit(step, out)
 
