@@ -163,6 +163,12 @@ def how(request: pytest.FixtureRequest, pools: dict[str, Any]) -> dict[str, Any]
 def make(request: pytest.FixtureRequest, how: dict[str, Any]) -> Callable[..., Any]:
     if "pool" in how and request.param in ("generator", "parts"):
         pytest.skip("a generator needs a worker of its own")
+    if (
+        how.get("workers") == 7
+        and "use_multiprocessing" in how
+        and request.param not in ("arrays", "sequence", "parts")
+    ):
+        pytest.skip("seven processes take seconds to start, and each kind of maker has shown its bytes")
     return MAKERS[request.param]
 
 

@@ -155,7 +155,8 @@ def test_a_killed_process_of_a_pool_is_replaced_and_its_batch_made_again(tmp_pat
     end(pool)
 
 
-def test_deaths_of_the_same_batch_end_in_an_error() -> None:
+def test_deaths_of_the_same_batch_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_users_pool, "_LOOK_S", 0.2)
     pool = KINDS["pool"]()
     feed = feeder(pool, Maker(lambda step: die() if step.number == 1 else None))
     assert take(feed, 1) == [expected(0)]

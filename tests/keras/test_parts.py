@@ -24,7 +24,7 @@ PARTS = 12
 THREADS = [pytest.param({"workers": workers}, id=f"{workers} threads") for workers in (0, 1, 2, 3, 5, 12, 13)]
 PROCESSES = [
     pytest.param({"workers": workers, "use_multiprocessing": True}, id=f"{workers} processes", marks=posix)
-    for workers in (1, 3, 13)
+    for workers in (1, 3)
 ]
 SOME = [THREADS[0], THREADS[3], PROCESSES[1]]
 
