@@ -83,6 +83,7 @@ def run(pool, callbacks=()):
 
 flows, digests = [], []
 interrupted = False
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background of a shell begins without
 
 pool = multiprocessing.Pool(processes=2, initializer=init_worker)
 try:
