@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
-import threading
-import weakref
 from collections.abc import Sequence
-from functools import partial
 from typing import final
 
 import numpy as np
 
 from penstock._errors import PenstockError, WorkerError
-from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import DEATHS
-from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._pool_worker import RemoteMaker, Task, Window, work
-from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot, let_go
+from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage, pack
 from penstock.feeding.executors._users_pool import WHY_SILENT, LostError, Question, UsersPool
 from penstock.feeding.executors._worker import understood
 
 
 @final
-class PoolProcessExecutor:
+class PoolProcessExecutor(CrewExecutor):
     """Gives batches to the processes of a user's pool, one at a time to each.
 
         submit ──> queue ──> thread ──(task)──> the pool: some worker of it fills the slot
@@ -41,30 +37,22 @@ class PoolProcessExecutor:
 
     is_elsewhere = True
     why_silent = WHY_SILENT
-    waits_for_lock = False
 
     def __init__(self, pool: UsersPool, workers: int) -> None:
-        self.workers = workers
-        self._pool = pool
         self._slots = SharedSlots()
-        self._shared: list[Segment] = []
-        self._crew = Crew(partial(let_go, self._slots, self._shared))
-        weakref.finalize(self, self._crew.dismiss).atexit = False
-
-    def is_worker(self) -> bool:
-        """See `Executor.is_worker`; a worker process has no flow to ask."""
-        return self._crew.has(threading.current_thread())
+        super().__init__(workers, self._slots.close)
+        self._pool = pool
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         try:
             self._luggage = pack(maker)
-            self._shared.extend(self._luggage.segments.values())
+            self._slots.keep(self._luggage.segments.values())
             self._payload = self._packed(self._luggage)
             status = Segment(8 * self.workers)
-            self._shared.append(status)
+            self._slots.keep([status])
         except BaseException:
-            let_go(self._slots, self._shared)
+            self._slots.close()
             raise
         remote = self._shown()
         self._hands = [
@@ -78,33 +66,22 @@ class PoolProcessExecutor:
         if luggage is self._luggage:
             return
         before = self._luggage
-        self._shared.extend(segment for key, segment in luggage.segments.items() if key not in before.segments)
+        self._slots.keep(luggage.added_to(before))
         payload, self._payload = self._payload, self._packed(luggage)
         self._luggage = luggage
         remote = self._shown()
         for hand in self._hands:
             hand.remote = remote
-        for gone in (payload, *(segment for key, segment in before.segments.items() if key not in luggage.segments)):
-            self._shared.remove(gone)
-            gone.close()
+        self._slots.let_go([payload, *before.added_to(luggage)])
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
         return self._slots.allocate(nbytes)
 
-    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
-        """See `Executor.submit`."""
-        return self._crew.submit(step, out)
-
-    def close(self) -> None:
-        """See `Executor.close`."""
-        self._crew.end()
-        let_go(self._slots, self._shared)
-
     def _packed(self, luggage: Luggage) -> Segment:
         """What the maker is unpickled from, in memory that the workers can see."""
         payload = Segment(len(luggage.payload))
-        self._shared.append(payload)
+        self._slots.keep([payload])
         payload.memory[:] = np.frombuffer(luggage.payload, np.uint8)
         return payload
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Sequence
 from typing import final
 
 from penstock._errors import FlowClosed
-from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
-from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
 from penstock.feeding.executors._users_pool import WHY_SILENT, Question, UsersPool
 
 
 @final
-class PoolThreadExecutor:
+class PoolThreadExecutor(CrewExecutor):
     """Gives batches to the threads of a user's pool.
 
     Args:
@@ -30,11 +28,9 @@ class PoolThreadExecutor:
     why_silent = WHY_SILENT
 
     def __init__(self, pool: UsersPool, workers: int) -> None:
-        self.workers = workers
+        super().__init__(workers)
         self._probe = LockProbe()
         self._hands = [_Hand(pool, self._probe if workers > 1 else None) for _ in range(workers)]
-        self._crew = Crew()
-        weakref.finalize(self, self._crew.dismiss).atexit = False
 
     @property
     def waits_for_lock(self) -> bool:
@@ -44,7 +40,7 @@ class PoolThreadExecutor:
     def is_worker(self) -> bool:
         """See `Executor.is_worker`."""
         thread = threading.current_thread()
-        return self._crew.has(thread) or any(hand.thread is thread for hand in self._hands)
+        return super().is_worker() or any(hand.thread is thread for hand in self._hands)
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
@@ -59,14 +55,6 @@ class PoolThreadExecutor:
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
         return private_memory(nbytes)
-
-    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
-        """See `Executor.submit`."""
-        return self._crew.submit(step, out)
-
-    def close(self) -> None:
-        """See `Executor.close`."""
-        self._crew.end()
 
 
 @final

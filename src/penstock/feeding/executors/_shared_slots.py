@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, final
 
 from penstock._types import Array
@@ -30,9 +30,10 @@ class Slot(NamedTuple):
 
 @final
 class SharedSlots:
-    """The slots of an executor; they come and go."""
+    """The slots of an executor, which come and go, and whatever else it shares with its workers."""
 
     def __init__(self) -> None:
+        self._others: list[Segment] = []
         self._slots: dict[int, Slot] = {}  # by the address where it begins here
         self._keys = itertools.count(-1, -2)
 
@@ -54,10 +55,23 @@ class SharedSlots:
         """Of the slots there are."""
         return {slot.key for slot in tuple(self._slots.values())}
 
+    def keep(self, segments: Iterable[Segment]) -> None:
+        """Own other memory, too, until it is let go."""
+        self._others.extend(segments)
+
+    def let_go(self, segments: Iterable[Segment]) -> None:
+        """Close descriptors of memory that was kept."""
+        for segment in segments:
+            self._others.remove(segment)
+            segment.close()
+
     def close(self) -> None:
         """Close all descriptors, once nobody needs them to hand them over; arrays stay valid."""
         for address in tuple(self._slots):
             _drop(self._slots, address)
+        for segment in tuple(self._others):
+            segment.close()
+        self._others.clear()
 
 
 class Spread(NamedTuple):
@@ -125,11 +139,3 @@ def _drop(slots: dict[int, Slot], address: int) -> None:
     slot = slots.pop(address, None)
     if slot is not None:
         slot.closing()
-
-
-def let_go(slots: SharedSlots, shared: list[Segment]) -> None:
-    """Close all descriptors of an executor, once no thread needs them."""
-    slots.close()
-    for segment in shared:
-        segment.close()
-    shared.clear()

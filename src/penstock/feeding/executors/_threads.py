@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Sequence
 from typing import final
 
-from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding._memory import private_memory
-from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
 
 
 @final
-class ThreadExecutor:
+class ThreadExecutor(CrewExecutor):
     """A fixed number of threads that end with `close()`, at garbage collection, or before the interpreter does.
 
     Args:
@@ -28,15 +25,8 @@ class ThreadExecutor:
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, *, probes: bool = False) -> None:
-        self.workers = workers
+        super().__init__(workers)
         self._probe = LockProbe() if probes else None
-        self._crew = Crew()
-        # A collection may run anywhere, in a worker or under a lock that a worker waits for: signal, do not join.
-        weakref.finalize(self, self._crew.dismiss).atexit = False
-
-    def is_worker(self) -> bool:
-        """See `Executor.is_worker`."""
-        return self._crew.has(threading.current_thread())
 
     @property
     def waits_for_lock(self) -> bool:
@@ -55,14 +45,6 @@ class ThreadExecutor:
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""
         return private_memory(nbytes)
-
-    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
-        """See `Executor.submit`."""
-        return self._crew.submit(step, out)
-
-    def close(self) -> None:
-        """See `Executor.close`."""
-        self._crew.end()
 
 
 @final

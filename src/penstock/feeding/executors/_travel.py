@@ -40,6 +40,10 @@ class Luggage:
     places: dict[Place, tuple[int, ...]]
     next_key: int
 
+    def added_to(self, other: Luggage) -> list[Segment]:
+        """Segments that another one does not refer to."""
+        return [segment for key, segment in self.segments.items() if key not in other.segments]
+
 
 def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
     """Pickle a maker. Functions and classes of `__main__`, and of modules that a new process cannot find, by value.

@@ -1,0 +1,46 @@
+"""What executors with a crew have in common."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+
+from penstock._pending import Pending
+from penstock._types import Array, FillReport, Step
+from penstock.feeding.executors._crew import Crew
+
+
+class CrewExecutor:
+    """Threads that end with `close()`, at garbage collection, or before the interpreter does.
+
+    Args:
+        workers: batches made at a time.
+        at_end: frees what the threads have needed; perhaps called more than once, and by several threads.
+    """
+
+    def __init__(self, workers: int, at_end: Callable[[], None] | None = None) -> None:
+        self.workers = workers
+        self._crew = Crew(at_end)
+        self._at_end = at_end
+        # A collection may run anywhere, in a worker or under a lock that a worker waits for: signal, do not join.
+        weakref.finalize(self, self._crew.dismiss).atexit = False
+
+    def is_worker(self) -> bool:
+        """See `Executor.is_worker`; a worker process has no flow to ask."""
+        return self._crew.has(threading.current_thread())
+
+    @property
+    def waits_for_lock(self) -> bool:
+        """See `Executor.waits_for_lock`."""
+        return False
+
+    def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
+        """See `Executor.submit`."""
+        return self._crew.submit(step, out)
+
+    def close(self) -> None:
+        """See `Executor.close`; what is not waited for any longer is freed all the same."""
+        self._crew.end()
+        if self._at_end is not None:
+            self._at_end()
