@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,26 @@ def penstock(*arguments: str, cwd: Path, missing: str = "", **variables: str) ->
         env=environment() | variables,
         timeout=200,
     )
+
+
+def interrupted(*arguments: str, cwd: Path, after: str) -> subprocess.CompletedProcess[str]:
+    """A run that gets Ctrl-C once its first line, which has to begin in a certain way, is there."""
+    with subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(after)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from leftovers import shared_memory
 from penstock import BatchError, ImageDataGenerator, feed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and looks into /proc")
@@ -181,19 +181,11 @@ def _nothing_left(pools: dict[str, Any]) -> Iterator[None]:
     gc.collect()
     assert {thread for thread in set(threading.enumerate()) - before[0] if "penstock" in thread.name} == set()
     assert processes() - before[1] == set()
-    assert shared() == []
+    assert shared_memory() == []
 
 
 def processes() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
-def shared() -> list[str]:
-    found = []
-    for entry in os.scandir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found += [name for name in [os.readlink(entry.path)] if "penstock" in name]
-    return found
 
 
 def frozen(batch: Any) -> Any:

@@ -31,6 +31,7 @@ import pytest
 from PIL import Image
 
 from interrupts import called, can_be_interrupted
+from leftovers import descriptors, shared_memory
 from penstock import BatchError, ImageDataGenerator, ImageError, WorkerError, feed
 from penstock.feeding.executors import _companion
 
@@ -368,14 +369,6 @@ def workers() -> list[psutil.Process]:
     return sorted(found, key=lambda process: (process.create_time(), process.pid))
 
 
-def descriptors() -> list[str]:
-    found = []
-    for entry in os.scandir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(entry.path))
-    return sorted(found)
-
-
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """No process, no thread, no descriptor, no memory that was shared."""
@@ -386,7 +379,7 @@ def _nothing_left() -> Iterator[None]:
     gc.collect()
     assert workers() == []
     assert {thread.name for thread in set(threading.enumerate()) - before[0]} == set()
-    assert [name for name in descriptors() if "penstock" in name] == []
+    assert shared_memory() == []
     assert Counter(re.sub(r"\d+", "", name) for name in descriptors()) - before[1] == Counter()
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from command_line import command, environment, files_below, penstock
+from command_line import files_below, interrupted, penstock
 from penstock.batches._scan import MAX_PIXELS
 from penstock.cli._check import CheckOptions, run_check
 from penstock.cli._check_report import CheckReport
@@ -262,22 +261,8 @@ def test_ctrl_c_ends_it_in_one_line(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)).save(large)
     for k in range(5000):
         os.link(large, tmp_path / "photos" / f"{k}.png")
-    with subprocess.Popen(
-        command("check", "photos", "--out", "problems.csv"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("Checking 5,002 images")
-        process.send_signal(signal.SIGINT)
-        try:
-            out, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 130
-    assert errors == "penstock: stopped\n"
-    assert "Stopped after " in out
+    done = interrupted("check", "photos", "--out", "problems.csv", cwd=tmp_path, after="Checking 5,002 images")
+    assert done.returncode == 130
+    assert done.stderr == "penstock: stopped\n"
+    assert "Stopped after " in done.stdout
     assert (tmp_path / "problems.csv").read_text() == "path,problem,detail\n"

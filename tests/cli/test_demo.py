@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import command, environment, files_below, penstock
+from command_line import files_below, interrupted, penstock
 from penstock.cli._ctrl_c import remembered_ctrl_c
 from penstock.cli._endings import CommandError, plain_endings
 from penstock.cli._photographs import MANIFEST, make_crops, shipped_photographs
@@ -359,20 +359,7 @@ def test_without_ctrl_c_errors_stay_what_they_are():
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
 def test_ctrl_c_ends_it_in_one_line(tmp_path):
-    with subprocess.Popen(
-        command("demo", "--photos", "100000"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("penstock ")  # the photographs come next, and are many
-        process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert process.returncode == 130
-    assert errors == "penstock: stopped\n"
+    # The photographs come next, and are many.
+    done = interrupted("demo", "--photos", "100000", cwd=tmp_path, after="penstock ")
+    assert done.returncode == 130
+    assert done.stderr == "penstock: stopped\n"

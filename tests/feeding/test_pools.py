@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from fakes import FakeMaker
+from leftovers import shared_memory
 from makers import ROWS, Maker, die, ignore_interrupts, once, say_and_hang
 from penstock import BatchError, FlowClosed, WorkerError
 from penstock._types import Step
@@ -101,15 +102,7 @@ def _nothing_left() -> Any:
     yield
     gc.collect()  # an error's traceback holds the batches that it was about
     gc.collect()  # and what was in its frames, others
-    assert shared() == []
-
-
-def shared() -> list[str]:
-    found = []
-    for entry in os.scandir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found += [name for name in [os.readlink(entry.path)] if "penstock" in name]
-    return found
+    assert shared_memory() == []
 
 
 def test_batches_come_in_order_and_the_pool_stays_open(pool: Any) -> None:
