@@ -8,6 +8,9 @@ DEV := $(VENV)/.installed-dev
 
 FEED_ROWS := feed-waiting feed-python feed-large feed-images feed-handover feed-start feed-memory feed-busy
 
+# Most tests keep one core busy; each of these takes up to 2 GB of memory.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
 export KERAS_BACKEND ?= jax
 
 .PHONY: demo test check format bench docs clean
@@ -16,9 +19,9 @@ demo: $(DEMO)
 	$(BIN)/penstock demo
 
 test: $(DEV)
-	$(BIN)/pytest
-	KERAS_BACKEND=tensorflow $(BIN)/pytest -m backends
-	KERAS_BACKEND=torch $(BIN)/pytest -m backends
+	$(PYTEST)
+	KERAS_BACKEND=tensorflow $(PYTEST) -m backends
+	KERAS_BACKEND=torch $(PYTEST) -m backends
 
 check: $(DEV)
 	$(BIN)/ruff check .

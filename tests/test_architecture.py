@@ -17,11 +17,12 @@ ROOMS = {
     "sources": {"_types", "_errors", "_compile"},
     "feeding": {"_types", "_errors", "_pending"},
     "batches": {"_types", "_errors", "image", "sources"},
-    "keras": {"_types", "_errors", "image", "sources", "feeding", "batches"},
+    "monitor": {"_types", "_errors", "feeding"},
+    "keras": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor"},
     "callbacks": {"keras"},
     "legacy": {"keras"},
-    "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras", "bench"},
-    "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "keras"},
+    "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "keras", "bench"},
+    "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "keras"},
     "_types": {"_pending"},
     "_pending": set(),
     "_errors": set(),
@@ -32,6 +33,9 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "simplejpeg": {"image/_decode.py"},
     "PIL": {"image/_decode.py"},
     "scipy": {"image/_geometry.py"},
+    "psutil": {"monitor/_probes.py"},
+    "pynvml": {"monitor/_gpu_probe.py"},
+    "matplotlib": {"monitor/_plot.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against

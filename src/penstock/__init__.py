@@ -4,6 +4,7 @@
     sources/   sample number i                              ├ sisters, none imports another
     feeding/   in order, in time, in memory                 ┘
     batches/   batch number n, where image and sources meet
+    monitor/   what a machine and its feeds do, over time
     keras/  cli/  bench/                                    what users touch
 
 Names are loaded on first touch, so that `import penstock` and every worker stay free of Keras and its back ends.
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     )
     from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
     from penstock.keras._iterator import Iterator as Iterator
+    from penstock.keras._monitor import Monitor as Monitor
 
 __version__ = "0.1.0"
 
@@ -67,6 +69,7 @@ _LAZY = {
     "feed": "penstock.keras._feed",
     "ImageDataGenerator": "penstock.keras._image_data_generator",
     "Iterator": "penstock.keras._iterator",
+    "Monitor": "penstock.keras._monitor",
     "NumpyArrayIterator": "penstock.keras._array_flow",
     **dict.fromkeys(("evaluate_generator", "fit_generator", "predict_generator"), "penstock.keras._compat"),
     **dict.fromkeys(

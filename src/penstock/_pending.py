@@ -31,6 +31,10 @@ class Pending(Generic[T]):
         """Whether there is a result, an error, or neither to come."""
         return self._is_done
 
+    def running(self) -> bool:
+        """Whether it has been begun, and is not done."""
+        return self._is_begun and not self._is_done
+
     def cancelled(self) -> bool:
         """Whether it was given up before it was begun."""
         return self._is_cancelled

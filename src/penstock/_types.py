@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +130,18 @@ class FillReport:
     bad: tuple[BadSample, ...] = ()
 
 
+class WorkerId(NamedTuple):
+    """What the system knows a worker by.
+
+    Attributes:
+        pid: number of its process.
+        thread: its number in that process, if it is a thread of it; None for the whole process.
+    """
+
+    pid: int
+    thread: int | None = None
+
+
 class BatchMaker(Protocol):
     """Makes batch after batch: pure in (maker, step), picklable, the same bytes in any worker at any time."""
 
@@ -175,6 +187,11 @@ class Executor(Protocol):
     @property
     def waits_for_lock(self) -> bool:
         """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        ...
+
+    @property
+    def worker_ids(self) -> Sequence[WorkerId]:
+        """The workers as far as they are known by now; those of a user's pool while they are at a batch."""
         ...
 
     def is_worker(self) -> bool:

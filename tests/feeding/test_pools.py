@@ -246,7 +246,8 @@ def test_a_worker_that_stalls_is_an_error_and_its_batch_is_made_once() -> None:
         feed.close()
 
 
-def test_what_a_pool_has_not_begun_when_a_flow_is_closed_is_not_made() -> None:
+def test_what_a_pool_has_not_begun_when_a_flow_is_closed_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_users_pool, "_LOOK_S", 1000)  # nobody waits for the next look
     gate = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(gate.wait)
@@ -254,6 +255,7 @@ def test_what_a_pool_has_not_begun_when_a_flow_is_closed_is_not_made() -> None:
         feed = feeder(pool, maker)
         feed.look_ahead(0, STEPS)
         feed.close()
+        assert not any("penstock" in thread.name for thread in threading.enumerate())
         gate.set()
         pool.submit(int).result(30)
         assert maker.made == []
@@ -284,7 +286,8 @@ def test_ctrl_c_that_reaches_the_workers_too_costs_no_batch(tmp_path: Path) -> N
     end(pool)
 
 
-def test_closing_wakes_who_waits_and_does_not_wait_for_the_pool() -> None:
+def test_closing_wakes_who_waits_and_does_not_wait_for_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_users_pool, "_LOOK_S", 1000)
     gate = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         maker = FakeMaker(batch_size=ROWS, gates={(0, 0): gate})
@@ -303,6 +306,7 @@ def test_closing_wakes_who_waits_and_does_not_wait_for_the_pool() -> None:
         feed.close()
         asking.join(30)
         assert len(caught) == 1
+        assert not any("penstock" in thread.name for thread in threading.enumerate())
         gate.set()
 
 

@@ -216,7 +216,7 @@ def test_a_worker_that_stands_still_at_its_start_is_ended_although_its_pipe_is_f
 
     monkeypatch.setattr(Companion, "_start", start)
     names = b"name" * 2_000_000  # more than a pipe holds
-    feed = feeder(Maker(lambda step: len(names)), workers=1)
+    feed = feeder(Maker(lambda step: len(names)), workers=1, depth=1)  # the next batch would begin before it may
     with pytest.raises(WorkerError, match="has not taken what makes the batches for 1 s, and was ended"):
         feed.get(0)
     stands_still = False

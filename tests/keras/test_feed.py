@@ -614,10 +614,15 @@ class Computing:
 
 @pytest.mark.parametrize("in_python", [True, False])
 def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool, capsys: Any) -> None:
-    with feed(Computing(in_python), workers=2) as stream:
-        for _ in range(45):
-            next(stream)
-    assert capsys.readouterr().out.count("take turns at the interpreter lock") == in_python
+    said = 0
+    for _ in range(5):  # other programs may have the cores while it looks
+        with feed(Computing(in_python), workers=2) as stream:
+            for _ in range(45):
+                next(stream)
+        said = capsys.readouterr().out.count("take turns at the interpreter lock")
+        if said or not in_python:
+            break
+    assert said == in_python
     with feed(Computing(True), workers=1) as stream:
         for _ in range(25):
             next(stream)
@@ -631,9 +636,12 @@ def test_a_thread_of_its_own_keeps_quiet_where_printing_is_turned_off(capsys: An
         for _ in range(45):
             next(stream)
 
-    with feed(Computing(True), workers=2) as stream:
-        asking = threading.Thread(target=consume)
-        asking.start()
-        asking.join()
-        assert stream.waits_for_lock
+    for _ in range(5):  # as above
+        with feed(Computing(True), workers=2) as stream:
+            asking = threading.Thread(target=consume)
+            asking.start()
+            asking.join()
+            if stream.waits_for_lock:
+                break
+    assert stream.waits_for_lock
     assert capsys.readouterr().out == ""

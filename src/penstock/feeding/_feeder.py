@@ -20,13 +20,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
-from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step
+from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step, WorkerId
 from penstock.feeding._plan import Steps
 from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
@@ -104,6 +105,7 @@ class Feeder:
         self._closing = False
         self._process = os.getpid()
         self._stats = FeedStats() if stats is None else stats
+        self._waits_since_s: float | None = None
         self._overflows_before = self._stats.overflows
         self._spec = maker.spec or BatchSpec(())  # of the slots
         self._batch_bytes = self._spec.nbytes
@@ -125,6 +127,11 @@ class Feeder:
         return self._depth * max(self._batch_bytes, self._pool.slot_bytes)
 
     @property
+    def worker_ids(self) -> Sequence[WorkerId]:
+        """See `Executor.worker_ids`."""
+        return self._executor.worker_ids
+
+    @property
     def waits_for_lock(self) -> bool:
         """See `Executor.waits_for_lock`."""
         return self._executor.waits_for_lock
@@ -132,9 +139,14 @@ class Feeder:
     @property
     def stats(self) -> FeedStats:
         """A snapshot of the counts."""
+        futures = [entry.future for entry in tuple(self._queue) if entry.future is not None]
+        stats, since_s = self._stats, self._waits_since_s  # in this order: a wait that ends here is missed, not doubled
         return replace(
-            self._stats,
-            ready=sum(entry.future is not None and entry.future.done() for entry in tuple(self._queue)),
+            stats,
+            wait_s=stats.wait_s + (0.0 if since_s is None else perf_counter() - since_s),
+            ready=sum(future.done() for future in futures),
+            busy=sum(future.running() for future in futures),
+            depth=self._depth,
             overflows=self._overflows_before + self._pool.overflows,
             peak_bytes=self.peak_bytes,
         )
@@ -199,10 +211,13 @@ class Feeder:
             self._check_open()
             if not self.is_next(position, shuffled=shuffled):
                 self._drop()
-            began = perf_counter()
-            self._refill(position, end, shuffled, must=True)
-            entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
-            report = self._wait(entry)
+            self._waits_since_s = began = perf_counter()
+            try:
+                self._refill(position, end, shuffled, must=True)
+                entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
+                report = self._wait(entry)
+            finally:
+                self._waits_since_s = None
             waited_s = perf_counter() - began
             self._queue.popleft()
             if self._executor.workers:

@@ -14,11 +14,13 @@ class FeedStats:
     Attributes:
         batches: delivered.
         samples: delivered.
-        wait_s: time the consumer spent waiting for batches. Near the whole running time: training starves, add
-            workers. Near 0: the feed keeps up, and more workers change nothing.
+        wait_s: time the consumer has spent waiting for batches, up to now. Near the whole running time: training
+            starves, add workers. Near 0: the feed keeps up, and more workers change nothing.
         make_s: time workers spent on the delivered batches, summed over workers, by stage ("read", "decode",
             "transform").
         ready: batches made and not yet delivered, now.
+        busy: batches that workers are at, now.
+        depth: batches under way or ready and not yet delivered, at most.
         dropped: batches made ahead and thrown away, since another one was asked for than the next.
         overflows: batches that got memory beyond the slots, since the consumer held on to all of them.
         peak_bytes: the promised bound of the memory of batches made and not yet delivered.
@@ -32,6 +34,8 @@ class FeedStats:
     wait_s: float = 0.0
     make_s: dict[str, float] = field(default_factory=dict)
     ready: int = 0
+    busy: int = 0
+    depth: int = 0
     dropped: int = 0
     overflows: int = 0
     peak_bytes: int = 0

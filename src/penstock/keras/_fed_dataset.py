@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import keras
 
 from penstock._errors import FlowClosed
+from penstock._types import WorkerId
+from penstock.feeding._running import announce
+from penstock.feeding._stats import FeedStats
 from penstock.keras._asker import is_keras_asking
 from penstock.keras._feeding import (
     Feeding,
@@ -42,6 +46,7 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self._has_told_of_lock = False
         # Whoever asks for a batch may be a thread of TensorFlow's, for which Keras has no such setting.
         self._talks = bool(keras.config.is_interactive_logging_enabled())
+        announce(self)
 
     def _refeed(self, feeding: Feeding) -> None:
         """Go on with other settings; if that fails, all is as before."""
@@ -126,6 +131,21 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def waits_for_lock(self) -> bool:
         """Whether its threads wait for the interpreter lock most of the time, so that processes would do better."""
+        raise NotImplementedError
+
+    @property
+    def stats(self) -> FeedStats:
+        """What feeding has cost so far."""
+        raise NotImplementedError
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun to make batches, and is not closed."""
+        raise NotImplementedError
+
+    @property
+    def worker_ids(self) -> Sequence[WorkerId]:
+        """What the system knows its workers by, as far as they have been started."""
         raise NotImplementedError
 
     def _tell_of_lock(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock._errors import BatchError, WorkerError
+from penstock._types import WorkerId
 from penstock.batches._part import END, Part
 from penstock.batches._rotation import Rotation
 from penstock.batches._structure import Structure, check_alike, unflatten
@@ -90,6 +91,17 @@ class GeneratorFeed(FedDataset):
         producers = self._producers
         stats = self._stats if producers is None else self._stats + producers.stats
         return replace(stats, batches=self._position)  # and not the words of an end
+
+    @property
+    def is_running(self) -> bool:
+        """See `FedDataset.is_running`."""
+        return self._producers is not None and not (self._closed or self._is_over)
+
+    @property
+    def worker_ids(self) -> Sequence[WorkerId]:
+        """See `FedDataset.worker_ids`."""
+        producers = self._producers
+        return () if producers is None else producers.worker_ids
 
     @property
     def waits_for_lock(self) -> bool:
@@ -187,7 +199,7 @@ class GeneratorFeed(FedDataset):
             before = self._producers
             if before is not None and not (self._closed or self._is_over or self._failure is not None):
                 self._producers = Producers(self._parts, self._rotation, feeding)
-                self._stats += replace(before.stats, ready=0, peak_bytes=0)
+                self._stats += replace(before.stats, ready=0, busy=0, depth=0, peak_bytes=0)
                 before.close()  # last: an interrupt in here finds the new ones at work
                 self._check_still_open(self._producers)
                 self._producers.begin()

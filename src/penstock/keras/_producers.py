@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, final
 
-from penstock._types import Executor
+from penstock._types import Executor, WorkerId
 from penstock.batches._generator import GeneratorBatches
 from penstock.batches._part import Part
 from penstock.batches._rotation import Rotation
@@ -86,6 +86,11 @@ class Producers:
     def stats(self) -> FeedStats:
         """The counts of all, which take items for batches."""
         return sum((producer.feeder.stats for producer in self._producers), FeedStats())
+
+    @property
+    def worker_ids(self) -> list[WorkerId]:
+        """See `Executor.worker_ids`."""
+        return [worker for producer in self._producers for worker in producer.feeder.worker_ids]
 
     @property
     def waits_for_lock(self) -> bool:

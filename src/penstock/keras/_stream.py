@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock._types import BatchMaker, Indices
+from penstock._types import BatchMaker, Indices, WorkerId
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding._stats import FeedStats
@@ -192,6 +192,17 @@ class Stream(FedDataset):
         """What feeding has cost so far."""
         feeder = self._feeder
         return self._stats if feeder is None else feeder.stats
+
+    @property
+    def is_running(self) -> bool:
+        """See `FedDataset.is_running`."""
+        return self._feeder is not None and not self._closed
+
+    @property
+    def worker_ids(self) -> Sequence[WorkerId]:
+        """See `FedDataset.worker_ids`."""
+        feeder = self._feeder
+        return () if feeder is None else feeder.worker_ids
 
     @property
     def waits_for_lock(self) -> bool:
@@ -388,7 +399,7 @@ class Stream(FedDataset):
     def _reopen(self) -> None:
         feeder = self._feeder
         if feeder is not None:
-            self._stats = replace(feeder.stats, ready=0)
+            self._stats = replace(feeder.stats, ready=0, busy=0, depth=0)
             self._feeder = None  # first: after an interrupt in here it is one that is closed
             feeder.close()
 

@@ -74,6 +74,12 @@ class Companion:
         self._used_bytes = 0  # memory of the worker when it was last looked at
         self._stopped = False
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process; None while there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """Have a batch made. A worker that dies is replaced, and its batch is made again.
 

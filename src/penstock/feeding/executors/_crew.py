@@ -90,6 +90,11 @@ class Crew:
         """Whether a thread belongs to this crew."""
         return thread in self._threads
 
+    @property
+    def thread_ids(self) -> list[int]:
+        """The system's numbers of the threads that have begun."""
+        return [thread.native_id for thread in self._threads if thread.native_id is not None]
+
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
         self.dismissed = True

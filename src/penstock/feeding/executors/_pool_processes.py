@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from penstock._errors import PenstockError, WorkerError
-from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
 from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import DEATHS
 from penstock.feeding.executors._crew_executor import CrewExecutor
@@ -42,6 +42,12 @@ class PoolProcessExecutor(CrewExecutor):
         self._slots = SharedSlots()
         super().__init__(workers, self._slots.close)
         self._pool = pool
+        self._hands: list[_Hand] = []
+
+    @property
+    def worker_ids(self) -> list[WorkerId]:
+        """See `Executor.worker_ids`."""
+        return [WorkerId(pid) for pid in sorted({hand.pid for hand in self._hands}) if pid]
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
@@ -105,6 +111,11 @@ class _Hand:
         self._status = _window(status)
         self._pid = status.memory.view(np.int64)[desk : desk + 1]
         self._number = desk
+
+    @property
+    def pid(self) -> int:
+        """Of the process that took the last batch; 0 while none has."""
+        return int(self._pid[0])
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """See `Hand.make`.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import final
 
 from penstock._errors import FlowClosed
-from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
@@ -36,6 +37,12 @@ class PoolThreadExecutor(CrewExecutor):
     def waits_for_lock(self) -> bool:
         """See `Executor.waits_for_lock`."""
         return self._probe.is_held
+
+    @property
+    def worker_ids(self) -> list[WorkerId]:
+        """See `Executor.worker_ids`."""
+        threads = [thread for hand in self._hands if (thread := hand.thread) is not None]
+        return [WorkerId(os.getpid(), thread.native_id) for thread in threads]
 
     def is_worker(self) -> bool:
         """See `Executor.is_worker`."""

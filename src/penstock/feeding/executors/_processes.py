@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from penstock._types import Array, BatchMaker
+from penstock._types import Array, BatchMaker, WorkerId
 from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._shared_slots import SharedSlots
@@ -35,6 +35,13 @@ class ProcessExecutor(CrewExecutor):
         self._luggage: Luggage
         self._beside = None if beside is None else beside._luggage
         self._timeout_s = timeout_s
+        self._companions: list[Companion] = []
+
+    @property
+    def worker_ids(self) -> list[WorkerId]:
+        """See `Executor.worker_ids`."""
+        pids = [companion.pid for companion in self._companions]
+        return [WorkerId(pid) for pid in pids if pid is not None]
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""

@@ -19,6 +19,7 @@ class SerialExecutor:
     is_elsewhere = False
     why_silent = "its worker is still at it, or stuck in a function of yours."
     waits_for_lock = False
+    worker_ids = ()
 
     def __init__(self) -> None:
         self._maker: BatchMaker | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import final
 
-from penstock._types import Array, BatchMaker, FillReport, Step
+from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
@@ -32,6 +33,11 @@ class ThreadExecutor(CrewExecutor):
     def waits_for_lock(self) -> bool:
         """See `Executor.waits_for_lock`."""
         return self._probe is not None and self._probe.is_held
+
+    @property
+    def worker_ids(self) -> list[WorkerId]:
+        """See `Executor.worker_ids`."""
+        return [WorkerId(os.getpid(), thread) for thread in self._crew.thread_ids]
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""

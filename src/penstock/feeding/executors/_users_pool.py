@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
+from penstock._pending import Pending
 
 _LOOK_S = 1.0  # between two looks at a pool that does not answer
 WHY_SILENT = (
@@ -50,7 +51,7 @@ class UsersPool:
                 return count
         return None
 
-    def submit(self, function: Callable[[Any], Any], argument: Any, answer: Future[Any]) -> None:
+    def submit(self, function: Callable[[Any], Any], argument: Any, answer: Pending[Any]) -> None:
         """Have a function called by a worker.
 
         Args:
@@ -88,7 +89,7 @@ class Question:
 
     def __init__(self, pool: UsersPool) -> None:
         self._pool = pool
-        self._answer: Future[Any] | None = None
+        self._answer: Pending[Any] | None = None
         self.is_dropped = False
 
     def ask(self, function: Callable[[Any], Any], argument: Any, is_lost: Callable[[], bool] = bool) -> Any:
@@ -103,12 +104,15 @@ class Question:
             WorkerError: the pool is over.
             FlowClosed: `drop` was called.
         """
-        answer = self._answer = Future()
+        answer: Pending[Any] = Pending()
+        self._answer = answer
         if self.is_dropped:
             raise FlowClosed(_CLOSED)
         self._pool.submit(function, argument, answer)
         was_lost = False
-        while not wait([answer], _LOOK_S).done:
+        while not answer.done():
+            if answer.wait(_LOOK_S):
+                continue
             if self.is_dropped:  # before there was anything to cancel
                 raise FlowClosed(_CLOSED)
             self._pool.check()
@@ -138,7 +142,7 @@ def _settle(setter: Callable[[Any], None], value: Any) -> None:
         setter(value)
 
 
-def _pass_on(answer: Future[Any], source: Future[Any]) -> None:
+def _pass_on(answer: Pending[Any], source: Future[Any]) -> None:
     if source.cancelled():
         _settle(answer.set_exception, _over("it has cancelled what was under way"))
     elif (error := source.exception()) is not None:
