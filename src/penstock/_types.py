@@ -119,6 +119,7 @@ class FillReport:
         structure: how the pieces are put together, where that is not known beforehand.
         indices: the samples that are in it, where they differ from the step's.
         bad: samples that were left out or replaced.
+        cpu_s: what of the time the worker's thread computed; the rest it waited, or had others compute.
     """
 
     samples: int
@@ -128,6 +129,7 @@ class FillReport:
     structure: Any = None
     indices: Indices | None = None
     bad: tuple[BadSample, ...] = ()
+    cpu_s: float = 0.0
 
 
 class WorkerId(NamedTuple):
@@ -204,6 +206,19 @@ class Executor(Protocol):
 
     def renew(self, maker: BatchMaker) -> None:
         """Make what is submitted from now on with the maker as it is now; nothing may be under way."""
+        ...
+
+    @property
+    def can_resize(self) -> bool:
+        """Whether the number of workers can change."""
+        ...
+
+    def resize(self, workers: int) -> None:
+        """Go on with another number of workers, from 1 on; what is under way is not touched.
+
+        Raises:
+            NotImplementedError: the number cannot change.
+        """
         ...
 
     def allocate(self, nbytes: int) -> Array:

@@ -122,9 +122,14 @@ class Feeder:
         return self._depth
 
     @property
+    def batch_bytes(self) -> int:
+        """Memory that a full batch takes, as far as it is known; 0 before the first one of an unknown size."""
+        return max(self._batch_bytes, self._pool.slot_bytes)
+
+    @property
     def peak_bytes(self) -> int:
         """Memory that batches made and not yet delivered take at most."""
-        return self._depth * max(self._batch_bytes, self._pool.slot_bytes)
+        return self._depth * self.batch_bytes
 
     @property
     def worker_ids(self) -> Sequence[WorkerId]:
@@ -186,6 +191,18 @@ class Feeder:
                 self._begin()
             finally:  # last: an interrupt in here finds the new one at work
                 before.close()
+
+    def set_workers(self, workers: int) -> None:
+        """Go on with another number of workers, from 1 on, with all that is under way.
+
+        Raises:
+            NotImplementedError: there are none, or they are those of a user's pool.
+        """
+        with self._lock:
+            self._check_open()
+            self._executor.resize(workers)
+            self._depth = self._wanted_depth()
+            self._pool.count = self._depth + _KEPT_BY_CALLER
 
     def renew(self) -> None:
         """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
@@ -281,16 +298,19 @@ class Feeder:
             raise WorkerError("this flow belongs to the process that this one was forked from; make a new flow here")
 
     def _begin(self) -> None:
+        self._depth = self._wanted_depth()
+        self._overflows_before += self._pool.overflows
+        self._pool = SlotPool(self._spec, self._depth + _KEPT_BY_CALLER, self._executor.allocate)
+
+    def _wanted_depth(self) -> int:
         max_queue_size, max_queue_bytes = self._bounds
         depth = max(max_queue_size, self._executor.workers) if self._executor.workers else 1
         # The first batch is handed over once all have been begun: not a billion of a small set's, epochs ahead.
         depth = min(depth, max(2 * self.plan.steps_per_epoch, self._executor.workers, 1))
         if max_queue_bytes is not None:
-            batch_bytes = max(1, self._batch_bytes, self._pool.slot_bytes)
+            batch_bytes = max(1, self.batch_bytes)
             depth = max(1, min(depth, max_queue_bytes // batch_bytes)) if self._knows_size else 1
-        self._depth = depth
-        self._overflows_before += self._pool.overflows
-        self._pool = SlotPool(self._spec, depth + _KEPT_BY_CALLER, self._executor.allocate)
+        return depth
 
     def _learn(self, report: FillReport) -> None:
         """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
@@ -369,6 +389,7 @@ class Feeder:
             samples=stats.samples + report.samples,
             wait_s=stats.wait_s + waited_s,
             make_s=make_s,
+            cpu_s=stats.cpu_s + report.cpu_s,
             bad_samples=stats.bad_samples + len(report.bad),
             bad=stats.bad + tuple(sample for sample in report.bad if sample.index not in known),
             filled_up=stats.filled_up + step.fills_up,

@@ -18,6 +18,7 @@ class FeedStats:
             starves, add workers. Near 0: the feed keeps up, and more workers change nothing.
         make_s: time workers spent on the delivered batches, summed over workers, by stage ("read", "decode",
             "transform").
+        cpu_s: how much of that they computed; the rest they waited, for files or for a core.
         ready: batches made and not yet delivered, now.
         busy: batches that workers are at, now.
         depth: batches under way or ready and not yet delivered, at most.
@@ -33,6 +34,7 @@ class FeedStats:
     samples: int = 0
     wait_s: float = 0.0
     make_s: dict[str, float] = field(default_factory=dict)
+    cpu_s: float = 0.0
     ready: int = 0
     busy: int = 0
     depth: int = 0

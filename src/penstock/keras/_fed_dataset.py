@@ -86,7 +86,8 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     @workers.setter
     def workers(self, workers: int | str) -> None:
-        self._refeed(replace(self._feeding, workers=self._parse_workers(workers)))
+        is_auto = isinstance(workers, str) and self._feeding.pool is None
+        self._refeed(replace(self._feeding, workers=self._parse_workers(workers), is_auto=is_auto))
 
     @property
     def use_multiprocessing(self) -> bool:

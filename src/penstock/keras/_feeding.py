@@ -22,6 +22,7 @@ from penstock.keras._notice import notice
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_QUEUE_SIZE = 10  # Keras's, too
+_FIRST_WORKERS = 2  # enough to see whether they hold each other up
 
 Place = Literal["caller", "threads", "processes", "pool's threads", "pool's processes"]
 
@@ -55,6 +56,8 @@ class Feeding:
         pool: the user's, which makes the batches; None for workers of our own.
         on_error: what becomes of samples that cannot be made: "raise", "skip" or "substitute".
         shard: whose batches they are.
+        is_auto: whether the number of workers, and if `use_multiprocessing` was None, their kind, follow from what is
+            measured.
     """
 
     workers: int
@@ -65,6 +68,7 @@ class Feeding:
     pool: UsersPool | None = None
     on_error: str = "raise"
     shard: Shard = ALL
+    is_auto: bool = False
 
     @classmethod
     def parse(
@@ -81,7 +85,8 @@ class Feeding:
         """Check the keywords as the user gave them."""
         users = None if pool is None else UsersPool(pool)
         if users is not None and workers == "auto":
-            workers = users.workers or workers
+            workers = users.workers or usable_cpus()
+        is_auto = isinstance(workers, str) and workers == "auto"
         return cls(
             parse_workers(workers),
             parse_queue_size(max_queue_size),
@@ -91,6 +96,7 @@ class Feeding:
             users,
             parse_on_error(on_error),
             parse_shard(shard),
+            is_auto,
         )
 
     @property
@@ -143,9 +149,9 @@ class Feeding:
 
 
 def parse_workers(workers: Any) -> int:
-    """Threads; "auto" is the usable CPUs: affinity and container quota count."""
-    if workers == "auto":
-        return usable_cpus()
+    """A number; "auto" begins with two, or as many as there are usable CPUs."""
+    if isinstance(workers, str) and workers == "auto":
+        return min(_FIRST_WORKERS, usable_cpus())
     if not isinstance(workers, int | np.integer) or isinstance(workers, bool) or workers < 0:
         raise ValueError(f'`workers` should be "auto" or an integer from 0 on. Received: {workers!r}')
     return int(workers)

@@ -10,6 +10,7 @@ from penstock._types import Executor, WorkerId
 from penstock.batches._generator import GeneratorBatches
 from penstock.batches._part import Part
 from penstock.batches._rotation import Rotation
+from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import EndlessPlan
 from penstock.feeding._stats import FeedStats
@@ -115,7 +116,7 @@ class Producers:
 def workers_for(parts: int, workers: Any) -> int:
     """Workers for so many parts; "auto" is the usable CPUs, and never more than there is work for."""
     if workers == "auto":
-        return min(parts, parse_workers(workers))
+        return min(parts, usable_cpus())
     count = parse_workers(workers)
     if parts == 1 or count <= parts:
         return count

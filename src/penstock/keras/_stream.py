@@ -13,7 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from penstock._errors import WorkerError
 from penstock._types import BatchMaker, Indices, WorkerId
+from penstock.autotune import Setting
 from penstock.feeding._feeder import Batch, Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding._stats import FeedStats
@@ -23,8 +25,10 @@ from penstock.keras._containers import for_keras
 from penstock.keras._endless import Endless
 from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
+from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
+from penstock.keras._tuner import Tuner
 
 
 class Stream(FedDataset):
@@ -54,6 +58,8 @@ class Stream(FedDataset):
         self._stats = FeedStats()
         self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
+        self._has_chosen_processes = False
+        self._tuner = Tuner(feeding) if feeding.is_auto else None
 
     # --- what a kind of stream says about itself ---
 
@@ -267,8 +273,7 @@ class Stream(FedDataset):
                     self._enter_epoch()
                 feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
                 end = self._border_after(position) if self._stops_at_borders else None
-                batch = self._finish(feeder.get(position, end, shuffled=self._epoch_is_shuffled))
-                self._tell_of_lock()
+                batch = self._finish(self._got(feeder, position, end))
                 # Last: whatever fails before is tried again.
                 self._read_by_address = False
                 if asked is not None:
@@ -284,6 +289,49 @@ class Stream(FedDataset):
             if taken_at >= 0 and self._position == taken_at + 1:
                 self._position = taken_at
             raise
+
+    def _got(self, feeder: Feeder, position: int, end: int | None) -> Batch:
+        """The batch at a position of the stream, after which the number of workers may be another one."""
+        tuner, shuffled = self._tuner, self._epoch_is_shuffled
+        if tuner is None:
+            batch = feeder.get(position, end, shuffled=shuffled)
+            self._tell_of_lock()
+            return batch
+        try:
+            batch = feeder.get(position, end, shuffled=shuffled)
+        except WorkerError:
+            if not (self._has_chosen_processes and self._goes_on_with(Setting(self._feeding.workers))):
+                raise
+            # What this program makes, they cannot: nobody has asked for them.
+            tuner.rule_out_processes()
+            batch = feeder.get(position, end, shuffled=shuffled)
+        chosen = tuner.look(feeder, self._feeding)
+        if chosen is not None and not self._goes_on_with(chosen):
+            tuner.rule_out_processes()
+        return batch
+
+    def _goes_on_with(self, setting: Setting) -> bool:
+        """Have batches made this way from now on; returns False if that cannot be."""
+        feeder, feeding = self._feeder, self._feeding
+        assert feeder is not None, "it has just been asked"
+        is_same_kind = setting.workers and feeding.workers and setting.processes == (feeding.place == "processes")
+        try:
+            if is_same_kind:
+                feeder.set_workers(setting.workers)
+                self._feeding = replace(feeding, workers=setting.workers)
+                return True
+            processes = setting.processes if setting.workers else feeding.use_multiprocessing
+            self._refeed(replace(feeding, workers=setting.workers, use_multiprocessing=processes))
+        except Exception:  # no more threads, no space for shared memory, or what makes the batches cannot be sent
+            return False
+        if setting.processes and not self._has_chosen_processes:
+            self._has_chosen_processes = True
+            notice(
+                f"penstock: much of a batch is made in Python, so {setting.workers} processes make them from now on "
+                '(workers="auto"; use_multiprocessing=False keeps threads).',
+                aloud=self._talks,
+            )
+        return True
 
     def _answer(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks, in containers that it takes."""
@@ -412,6 +460,8 @@ class Stream(FedDataset):
                     max_queue_bytes=feeding.max_queue_bytes,
                     timeout_s=feeding.patience_s,
                 )
+            if feeding.is_auto != self._feeding.is_auto:
+                self._tuner = Tuner(feeding) if feeding.is_auto else None
             self._feeding = feeding
 
 

@@ -84,6 +84,11 @@ class Companion:
         process = self._process
         return None if process is None else process.pid
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it makes nothing any more."""
+        return self._stopped
+
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """Have a batch made. A worker that dies is replaced, and its batch is made again.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, final
 
+import numpy as np
+
 from penstock._pending import Pending
 from penstock._types import Array, FillReport, Step
 
@@ -37,6 +39,9 @@ class _Task(NamedTuple):
     future: Pending[FillReport]
 
 
+_LEAVE = _Task(Step(0, 0, 1, np.empty(0, np.int64)), (), Pending())
+
+
 @final
 class Crew:
     """A fixed number of threads that end when told to, or before the interpreter does.
@@ -58,23 +63,27 @@ class Crew:
         self._lock = threading.Lock()
 
     def start(self, hands: Sequence[Hand]) -> None:
-        """Begin to work, with a thread for each hand.
+        """Begin to work, with a thread for each hand; later, with more of them.
 
         Raises:
-            RuntimeError: the system allows no more threads; those that had begun have ended.
+            RuntimeError: the system allows no more threads; those that had begun have ended, if there were none before.
         """
         # Daemon threads, since the interpreter joins others before it lets anyone tell them to stop. Told to stop and
         # joined at its end, so that none comes back from a kernel to an interpreter that is gone.
-        self._hands.extend(hands)
+        is_first = not self._threads
         try:
-            atexit.register(self.end)
-            for number, hand in enumerate(hands):
+            self._hands.extend(hands)
+            if is_first:
+                atexit.register(self.end)
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            for number, hand in enumerate(hands, len(self._threads)):
                 thread = threading.Thread(target=self._work, args=(hand,), name=f"penstock-{number}", daemon=True)
                 # First: an interrupt does not say whether it has begun.
                 self._threads.append(thread)
                 thread.start()
         except BaseException:  # RuntimeError where a container has a limit of them
-            self.end()
+            if is_first:  # else those that are at work go on
+                self.end()
             raise
 
     def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
@@ -86,14 +95,19 @@ class Crew:
             self._tasks.put(_Task(step, out, future))
         return future
 
+    def leave(self, hands: int) -> None:
+        """Let so many of the threads go, each as soon as it comes to this among what is to be made."""
+        for _ in range(hands):
+            self._tasks.put(_LEAVE)
+
     def has(self, thread: threading.Thread) -> bool:
         """Whether a thread belongs to this crew."""
         return thread in self._threads
 
     @property
     def thread_ids(self) -> list[int]:
-        """The system's numbers of the threads that have begun."""
-        return [thread.native_id for thread in self._threads if thread.native_id is not None]
+        """The system's numbers of the threads that are at work."""
+        return [number for thread in self._threads if thread.is_alive() and (number := thread.native_id) is not None]
 
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
@@ -103,7 +117,7 @@ class Crew:
     def end(self) -> None:
         """Dismiss the threads and wait for them."""
         self.dismiss()
-        for hand in self._hands:
+        for hand in tuple(self._hands):
             hand.stop()
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
@@ -120,6 +134,8 @@ class Crew:
                 if task is None:
                     self._tasks.put(None)
                     break
+                if task is _LEAVE:
+                    break
                 if self.dismissed:
                     task.future.cancel()
                 elif task.future.set_running_or_notify_cancel():
@@ -133,11 +149,12 @@ class Crew:
             hand.close()
             with self._lock:
                 self._present -= 1
+                self._hands.remove(hand)
             self._end_if_over()
 
     def _end_if_over(self) -> None:
         """With its last thread the crew is over. One that comes later, since it was slow to begin, leaves at once."""
-        if self._present == 0:
+        if self.dismissed and self._present == 0:
             atexit.unregister(self.end)
             if self._at_end is not None:
                 self._at_end()

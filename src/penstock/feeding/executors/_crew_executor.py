@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from penstock._pending import Pending
 from penstock._types import Array, FillReport, Step
-from penstock.feeding.executors._crew import Crew
+from penstock.feeding.executors._crew import Crew, Hand
 
 
 class CrewExecutor:
@@ -18,6 +18,8 @@ class CrewExecutor:
         workers: batches made at a time.
         at_end: frees what the threads have needed; perhaps called more than once, and by several threads.
     """
+
+    can_resize = False
 
     def __init__(self, workers: int, at_end: Callable[[], None] | None = None) -> None:
         self.workers = workers
@@ -38,6 +40,18 @@ class CrewExecutor:
     def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
         """See `Executor.submit`."""
         return self._crew.submit(step, out)
+
+    def resize(self, workers: int) -> None:
+        """See `Executor.resize`."""
+        if workers > self.workers:
+            self._crew.start(self._hired(workers - self.workers))
+        else:
+            self._crew.leave(self.workers - workers)
+        self.workers = workers
+
+    def _hired(self, hands: int) -> Sequence[Hand]:
+        """So many more hands."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """See `Executor.close`; what is not waited for any longer is freed all the same."""

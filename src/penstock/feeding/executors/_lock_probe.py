@@ -8,8 +8,8 @@ from statistics import median
 from time import perf_counter
 from typing import final
 
-_PASSED_OVER = 4  # batches; while the first ones are made, kernels are compiled or loaded
-_LOOKS = 16
+_PASSED_OVER = 3  # batches; while the first ones are made, kernels are compiled or loaded
+_LOOKS = 9
 # Looked through without the lock, in some 100 us: a thread that waits for it needs up to 50 to wake up, and takes it
 # then. Asleep instead, this one might come late for want of a core, on a busy machine.
 _BLANK = bytes(200_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
+from time import perf_counter, thread_time
 
 from penstock._errors import BatchError
 from penstock._types import Array, BatchMaker, FillReport, Step
@@ -18,7 +18,7 @@ def make(maker: BatchMaker, step: Step, out: Sequence[Array]) -> FillReport:
         BatchError: anything went wrong; it says where, and carries the traceback as text.
     """
     try:
-        began = perf_counter()
+        began, computed_s = perf_counter(), thread_time()
         blobs = maker.read(step)
         read_s = perf_counter() - began
         report = maker.fill(step, blobs, out)
@@ -33,4 +33,4 @@ def make(maker: BatchMaker, step: Step, out: Sequence[Array]) -> FillReport:
             step=step.number,
             traceback_text=traceback.format_exc(),
         ) from error
-    return replace(report, seconds={"read": read_s, **report.seconds})
+    return replace(report, seconds={"read": read_s, **report.seconds}, cpu_s=thread_time() - computed_s)

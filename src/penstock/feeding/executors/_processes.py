@@ -27,6 +27,7 @@ class ProcessExecutor(CrewExecutor):
     """
 
     is_elsewhere = True
+    can_resize = True
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, timeout_s: float | None = None, beside: ProcessExecutor | None = None) -> None:
@@ -48,8 +49,7 @@ class ProcessExecutor(CrewExecutor):
         self._luggage = pack(maker, self._beside)
         others = {} if self._beside is None else self._beside.segments
         self._slots.keep(segment for key, segment in self._luggage.segments.items() if key not in others)
-        self._companions = [Companion(self._luggage, self._slots, self._timeout_s) for _ in range(self.workers)]
-        self._crew.start(self._companions)
+        self._crew.start(self._hired(self.workers))
 
     def renew(self, maker: BatchMaker) -> None:
         """See `Executor.renew`. Large arrays that are as they were stay where they are."""
@@ -60,6 +60,11 @@ class ProcessExecutor(CrewExecutor):
         for companion in self._companions:
             companion.luggage = self._luggage
         self._slots.let_go(before.added_to(self._luggage))
+
+    def _hired(self, hands: int) -> list[Companion]:
+        hired = [Companion(self._luggage, self._slots, self._timeout_s) for _ in range(hands)]
+        self._companions = [companion for companion in self._companions if not companion.is_over] + hired
+        return hired
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""

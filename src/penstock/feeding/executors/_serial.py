@@ -17,6 +17,7 @@ class SerialExecutor:
 
     workers = 0
     is_elsewhere = False
+    can_resize = False
     why_silent = "its worker is still at it, or stuck in a function of yours."
     waits_for_lock = False
     worker_ids = ()
@@ -31,6 +32,10 @@ class SerialExecutor:
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         self._maker = maker
+
+    def resize(self, workers: int) -> None:
+        """See `Executor.resize`."""
+        raise NotImplementedError
 
     def renew(self, maker: BatchMaker) -> None:
         """See `Executor.renew`."""

@@ -8,6 +8,7 @@ from typing import final
 
 from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
 from penstock.feeding._memory import private_memory
+from penstock.feeding.executors._crew import Hand
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
 from penstock.feeding.executors._make import make
@@ -23,6 +24,7 @@ class ThreadExecutor(CrewExecutor):
     """
 
     is_elsewhere = False
+    can_resize = True
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, *, probes: bool = False) -> None:
@@ -42,11 +44,14 @@ class ThreadExecutor(CrewExecutor):
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
         self._hand = _OwnHand(maker, self._probe)
-        self._crew.start([self._hand] * self.workers)
+        self._crew.start(self._hired(self.workers))
 
     def renew(self, maker: BatchMaker) -> None:
         """See `Executor.renew`."""
         self._hand.maker = maker
+
+    def _hired(self, hands: int) -> list[Hand]:
+        return [self._hand] * hands
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""

@@ -1,0 +1,89 @@
+"""`workers="auto"`: measures a flow as it runs, and lets `autotune.choose` say with how many workers to go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from time import perf_counter
+from typing import final
+
+from penstock.autotune import Limits, Period, Setting, batches_to_measure, choose
+from penstock.feeding._cpus import usable_cpus
+from penstock.feeding._feeder import Feeder
+from penstock.feeding._free_memory import free_bytes
+from penstock.feeding._stats import FeedStats
+from penstock.keras._feeding import Feeding
+
+_REMEMBERED = 50  # periods; what has failed longer ago is tried again
+_SHORTEST_S = 0.005
+_MOST_THREADS = 32
+_MOST_PROCESSES = 8  # or twice the cores; each takes some 100 MB, and a second of a core to start
+_PROCESS_BYTES = 200_000_000
+_MEMORY_SHARE = 0.25  # of what is free, for what workers are at
+
+
+@final
+class Tuner:
+    """Counts batches, and has something to say every few of them.
+
+    Args:
+        feeding: what the user wants.
+    """
+
+    def __init__(self, feeding: Feeding) -> None:
+        self._periods: deque[Period] = deque(maxlen=_REMEMBERED)
+        self._may_use_processes = feeding.use_multiprocessing is None and feeding.place == "threads"
+        self._max_queue_bytes = feeding.max_queue_bytes
+        self._left = 1  # of the batches before the next look: the first one compiles and loads, and tells nothing
+        self._began: tuple[FeedStats, float] | None = None
+
+    def look(self, feeder: Feeder, feeding: Feeding) -> Setting | None:
+        """After each batch: the setting to go on with, if it is another one."""
+        self._left -= 1
+        if self._left:
+            return None
+        now, stats = perf_counter(), feeder.stats
+        setting = Setting(feeding.workers, feeding.place == "processes")
+        began, self._left = self._began, batches_to_measure(setting)
+        if began is None:
+            self._began = stats, now
+            return None
+        before, began_s = began
+        if now - began_s < _SHORTEST_S:
+            return None  # and add the next ones to these
+        self._began = stats, now
+        self._periods.append(
+            Period(
+                setting,
+                stats.batches - before.batches,
+                now - began_s,
+                stats.wait_s - before.wait_s,
+                sum(stats.make_s.values()) - sum(before.make_s.values()),
+                stats.cpu_s - before.cpu_s,
+                feeder.waits_for_lock,
+            )
+        )
+        chosen = choose(self._periods, self._limits(feeder, setting))
+        if chosen == setting:
+            return None
+        self._began = None
+        self._left = 1 + setting.workers  # what the workers are at was begun before
+        return chosen
+
+    def rule_out_processes(self) -> None:
+        """They have failed."""
+        self._may_use_processes = False
+        self._began, self._left = None, 1
+        self._periods.clear()
+
+    def _limits(self, feeder: Feeder, setting: Setting) -> Limits:
+        cpus, batch_bytes = usable_cpus(), max(1, feeder.batch_bytes)
+        most = _MOST_THREADS
+        free = free_bytes()
+        if setting.processes:
+            most = max(_MOST_PROCESSES, 2 * cpus)
+            batch_bytes += _PROCESS_BYTES
+        if free is not None:
+            most = min(most, setting.workers + int(_MEMORY_SHARE * free / batch_bytes))
+        if self._max_queue_bytes is not None:
+            most = min(most, max(1, self._max_queue_bytes // max(1, feeder.batch_bytes)))
+        return Limits(cpus, max(1, most), self._may_use_processes)
