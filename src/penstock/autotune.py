@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 _WAITS = 0.02  # share of the time; a consumer that waits less is kept busy
 _SPARE = 1.1  # workers keep up if they could make so many times what is asked for
-_CPU_FULL = 0.9  # share of the usable cores at which more workers only take turns
+_IDLE = 0.25  # of the time that a batch computes; one that waits less is bound by cores
+_CPU_HALF = 0.5  # share of the usable cores; where more are busy, twice as many batches cannot be had
 _GAIN = 1.03  # what another number of workers has to bring, to be worth it
 _SAME_COST = 1.5  # batches that cost between 1/so and so many times as much cost the same
-_COMPUTES = 0.7  # share of a batch's time; above, it is a core that a worker waits for, not a disk
 _TINY_S = 2.5e-5  # a batch that is made as fast as it is handed over is best made by who asks for it
 _NOT_TINY_S = 2e-4
 
@@ -55,6 +55,7 @@ class Period:
         wait_s: how much of that the consumer waited.
         make_s: what workers spent on these batches, summed over workers.
         cpu_s: how much of that they computed.
+        core_wait_s: how much of it they were ready to compute, and had no core; as far as that is known.
         waits_for_lock: whether threads have been found to wait for the interpreter lock.
     """
 
@@ -65,6 +66,7 @@ class Period:
     make_s: float
     cpu_s: float
     waits_for_lock: bool = False
+    core_wait_s: float = 0.0
 
     @property
     def batches_per_s(self) -> float:
@@ -80,6 +82,16 @@ class Period:
     def make_batch_s(self) -> float:
         """What one worker spends on a batch."""
         return self.make_s / max(self.batches, 1)
+
+    @property
+    def cpu_batch_s(self) -> float:
+        """What a batch computes."""
+        return self.cpu_s / max(self.batches, 1)
+
+    @property
+    def idle_batch_s(self) -> float:
+        """What a batch waits, for anything but a core."""
+        return max(0.0, self.make_s - self.cpu_s - self.core_wait_s) / max(self.batches, 1)
 
     @property
     def own_s(self) -> float:
@@ -140,21 +152,26 @@ def _past_the_lock(periods: Sequence[Period], limits: Limits) -> Setting:
 def _more(periods: Sequence[Period], limits: Limits) -> Setting:
     now = periods[-1]
     workers = now.setting.workers
-    before = _last_other(periods)
-    if before is not None and before.batches_per_s * _GAIN > now.batches_per_s and _is_alike(before, now):
-        if before.setting.processes != now.setting.processes or before.setting.workers < workers:
-            return before.setting  # more have brought nothing
-        if before.setting.workers > workers and before.wait_share > _WAITS:
-            return now.setting  # nor would they
-    if now.cpu_s / max(now.seconds, 1e-9) > _CPU_FULL * limits.cpus:
-        return Setting(min(workers, max(limits.cpus, 1)), now.setting.processes)
-    computed_s = now.cpu_s / max(now.batches, 1)
-    wanted_per_s = min(_SPARE / max(now.own_s, 1e-9), limits.cpus / max(computed_s, 1e-9))
-    wanted = math.ceil(now.make_batch_s * wanted_per_s - 0.25)  # what is a little over is how measuring errs
-    is_bound_by_cores = computed_s > _COMPUTES * now.make_batch_s
-    if not is_bound_by_cores or workers < limits.cpus:
-        wanted = max(wanted, workers + 1)
-    return Setting(max(1, min(wanted, limits.most_workers)), now.setting.processes)
+    tried = {
+        period.setting.workers: period.batches_per_s  # the latest counts
+        for period in periods
+        if period.setting.processes == now.setting.processes and _is_alike(period, now)
+    }
+    as_good = [count for count, rate in tried.items() if count < workers and rate * _GAIN > now.batches_per_s]
+    if as_good:
+        return Setting(min(as_good), now.setting.processes)
+    threads = [period for period in periods if now.setting.processes and not period.setting.processes]
+    if threads and threads[-1].batches_per_s > now.batches_per_s * _GAIN:
+        return threads[-1].setting
+    if workers >= limits.cpus and now.idle_batch_s < _IDLE * now.cpu_batch_s:
+        return now.setting  # more would only take turns at the cores
+    wanted_per_s = min(_SPARE / max(now.own_s, 1e-9), limits.cpus / max(now.cpu_batch_s, 1e-9))
+    needed = (now.idle_batch_s + now.cpu_batch_s) * wanted_per_s
+    wanted = max(workers + 1, math.ceil(needed - 0.25))  # measured, and so a little over
+    if workers >= limits.cpus and now.cpu_s / max(now.seconds, 1e-9) > _CPU_HALF * limits.cpus:
+        wanted = workers + 1  # there is not much to gain: one step, and see
+    in_vain = [count for count, rate in tried.items() if workers < count <= wanted and rate < now.batches_per_s * _GAIN]
+    return Setting(max(1, min(wanted, limits.most_workers, *(count - 1 for count in in_vain))), now.setting.processes)
 
 
 def _fewer(periods: Sequence[Period]) -> Setting:
@@ -177,13 +194,7 @@ def _fewer(periods: Sequence[Period]) -> Setting:
     return Setting(needed, now.setting.processes)
 
 
-def _last_other(periods: Sequence[Period]) -> Period | None:
-    """The last period of another setting."""
-    now = periods[-1]
-    return next((period for period in reversed(periods) if period.setting != now.setting), None)
-
-
 def _is_alike(one: Period, other: Period) -> bool:
     """Whether batches have cost the same, so that numbers of workers can be compared."""
-    low, high = sorted((one.cpu_s / max(one.batches, 1), other.cpu_s / max(other.batches, 1)))
+    low, high = sorted((one.cpu_batch_s, other.cpu_batch_s))
     return high <= _SAME_COST * low + 1e-4

@@ -29,7 +29,8 @@ FEED_ROW_NAMES = (
     "feed-memory",
     "feed-busy",
 )
-_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES)
+AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
+_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES)
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _COMMANDS = ("run", "table", "readme")
 
@@ -65,6 +66,7 @@ def _run(options: argparse.Namespace) -> None:
     keep_to_cores(options.cores)
     import keras
 
+    from penstock.bench._auto_rows import AUTO_ROWS
     from penstock.bench._feed_rows import FEED_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._photographs import ensure_photographs
@@ -82,7 +84,7 @@ def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = options.data or Path(temporary, "photographs")
         scale = Scale.quick(folder) if options.quick else Scale.full(folder)
-        if {*READS_FILES, "peers-files", "feed-busy"}.intersection(options.rows):
+        if {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows):
             ensure_photographs(folder, scale.photographs)
         for name in _ALL_ROW_NAMES:
             if name not in options.rows:
@@ -91,7 +93,7 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS, **FEED_ROWS}[name](scale)
+            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS}[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -117,7 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure (the default)")
     run.add_argument(
-        "--rows", nargs="+", choices=_ALL_ROW_NAMES, default=ROW_NAMES, help="what (all but peers-... and feed-...)"
+        "--rows",
+        nargs="+",
+        choices=_ALL_ROW_NAMES,
+        default=ROW_NAMES,
+        help="what (all but peers-..., feed-... and auto-...)",
     )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")

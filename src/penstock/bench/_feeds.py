@@ -75,18 +75,19 @@ def from_penstock(make_flow: Callable[[], Any]) -> Feed:
     return opened
 
 
-def from_sequence(data: Any, workers: int, *, processes: bool = False, images: bool = False) -> Feed:
+def from_sequence(data: Any, workers: int | str, *, processes: bool = False, images: bool = False) -> Feed:
     """Anybody's batches, made ahead by `penstock.feed`.
 
     Args:
         data: has a length and gives batch number i for `data[i]`.
-        workers: threads, or processes if so told.
+        workers: threads, or processes if so told; "auto" ones may be either.
         images: count those in a batch; else batches are counted.
     """
 
     @contextmanager
     def opened() -> Iterator[Iterator[int]]:
-        with feed(data, workers=workers, use_multiprocessing=processes, max_queue_size=QUEUE_BATCHES) as batches:
+        kind = processes or None
+        with feed(data, workers=workers, use_multiprocessing=kind, max_queue_size=QUEUE_BATCHES) as batches:
             yield (_images_in(batch) if images else 1 for batch in batches)
 
     return opened

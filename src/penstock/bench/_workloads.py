@@ -89,12 +89,12 @@ class InMemory:
         generator = generator_class(**self.ranges.keywords(), preprocessing_function=function)
         return generator.flow(self.x, self.y, batch_size=self.batch_size)
 
-    def penstock_flow(self, workers: int, *, processes: bool = False, python_function: bool = False) -> Flow:
+    def penstock_flow(self, workers: int | str, *, processes: bool = False, python_function: bool = False) -> Flow:
         """The same from penstock.
 
         Args:
             workers: threads.
-            processes: instead of threads.
+            processes: instead of threads. Otherwise "auto" workers may be either.
             python_function: scale by Keras's Python function instead of by `rescale` and `featurewise_center`.
         """
         from penstock import ImageDataGenerator
@@ -111,7 +111,7 @@ class InMemory:
             self.y,
             batch_size=self.batch_size,
             workers=workers,
-            use_multiprocessing=processes,
+            use_multiprocessing=processes or None,
             max_queue_size=QUEUE_BATCHES,
         )
 
@@ -143,7 +143,7 @@ class InFiles:
             str(self.folder), target_size=(self.target_px, self.target_px), batch_size=self.batch_size
         )
 
-    def penstock_flow(self, workers: int, *, processes: bool = False) -> Flow:
+    def penstock_flow(self, workers: int | str, *, processes: bool = False) -> Flow:
         """The same from penstock."""
         from penstock import ImageDataGenerator
 
@@ -152,7 +152,7 @@ class InFiles:
             target_size=(self.target_px, self.target_px),
             batch_size=self.batch_size,
             workers=workers,
-            use_multiprocessing=processes,
+            use_multiprocessing=processes or None,
             max_queue_size=QUEUE_BATCHES,
         )
 

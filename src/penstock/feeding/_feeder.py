@@ -29,6 +29,7 @@ from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
 from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step, WorkerId
 from penstock.feeding._plan import Steps
+from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
 from penstock.feeding.executors._make import make
@@ -113,6 +114,7 @@ class Feeder:
         self._bounds = max_queue_size, max_queue_bytes
         self._pool = SlotPool(self._spec, 0)
         self._executor = executor
+        check_room(self._wanted_depth(), self.batch_bytes)
         executor.start(maker)
         self._begin()
 
@@ -179,13 +181,18 @@ class Feeder:
         """Go on with another executor or other bounds; the stream does not change. If that fails, all is as before."""
         with self._lock:
             self._check_open()
-            executor.start(self._maker)
+            bounds, self._bounds = self._bounds, (max_queue_size, max_queue_bytes)
+            try:
+                check_room(self._wanted_depth(executor), self.batch_bytes)
+                executor.start(self._maker)
+            except BaseException:
+                self._bounds = bounds
+                raise
             self._drop()
             before = self._executor
             try:
                 self._executor = executor
                 self._timeout_s = timeout_s
-                self._bounds = max_queue_size, max_queue_bytes
                 if self._maker.spec is None:
                     self._spec = BatchSpec(())
                 self._begin()
@@ -222,6 +229,7 @@ class Feeder:
         Raises:
             BatchError: the batch could not be made; asked for again, it is tried again.
             FlowClosed: the feeder is closed, or was while the batch was waited for.
+            ValueError: batches turn out so large that the queue would take more memory than is free.
             WorkerError: this is a fork of the process that made the feeder.
         """
         with self._lock:
@@ -233,6 +241,7 @@ class Feeder:
                 self._refill(position, end, shuffled, must=True)
                 entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
                 report = self._wait(entry)
+                self._learn(report)
             finally:
                 self._waits_since_s = None
             waited_s = perf_counter() - began
@@ -240,7 +249,6 @@ class Feeder:
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
             self._count(entry.step, report, waited_s)
-            self._learn(report)
             return Batch.of(entry.step, entry.arrays, report)
 
     def is_next(self, position: int, *, shuffled: bool = False) -> bool:
@@ -302,14 +310,16 @@ class Feeder:
         self._overflows_before += self._pool.overflows
         self._pool = SlotPool(self._spec, self._depth + _KEPT_BY_CALLER, self._executor.allocate)
 
-    def _wanted_depth(self) -> int:
+    def _wanted_depth(self, executor: Executor | None = None, batch_bytes: int | None = None) -> int:
+        """Batches to have under way or ready: now, with another executor, or once batches are known to be so large."""
         max_queue_size, max_queue_bytes = self._bounds
-        depth = max(max_queue_size, self._executor.workers) if self._executor.workers else 1
+        workers = (executor or self._executor).workers
+        depth = max(max_queue_size, workers) if workers else 1
         # The first batch is handed over once all have been begun: not a billion of a small set's, epochs ahead.
-        depth = min(depth, max(2 * self.plan.steps_per_epoch, self._executor.workers, 1))
+        depth = min(depth, max(2 * self.plan.steps_per_epoch, workers, 1))
         if max_queue_bytes is not None:
-            batch_bytes = max(1, self.batch_bytes)
-            depth = max(1, min(depth, max_queue_bytes // batch_bytes)) if self._knows_size else 1
+            fits = max_queue_bytes // max(1, batch_bytes or self.batch_bytes)
+            depth = max(1, min(depth, fits)) if self._knows_size or batch_bytes is not None else 1
         return depth
 
     def _learn(self, report: FillReport) -> None:
@@ -322,6 +332,7 @@ class Feeder:
                 self._knows_size = True
                 self._begin()
             return
+        check_room(self._wanted_depth(batch_bytes=spec.nbytes), spec.nbytes)
         self._knows_size = True
         grows = bool(self._spec.arrays)
         self._batch_bytes = spec.nbytes

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import final
 
 from penstock.autotune import Limits, Period, Setting, batches_to_measure, choose
+from penstock.feeding._core_wait import core_wait_s
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._free_memory import free_bytes
@@ -34,23 +35,23 @@ class Tuner:
         self._may_use_processes = feeding.use_multiprocessing is None and feeding.place == "threads"
         self._max_queue_bytes = feeding.max_queue_bytes
         self._left = 1  # of the batches before the next look: the first one compiles and loads, and tells nothing
-        self._began: tuple[FeedStats, float] | None = None
+        self._began: tuple[FeedStats, float, float] | None = None
 
     def look(self, feeder: Feeder, feeding: Feeding) -> Setting | None:
         """After each batch: the setting to go on with, if it is another one."""
         self._left -= 1
         if self._left:
             return None
-        now, stats = perf_counter(), feeder.stats
+        now, stats, core_s = perf_counter(), feeder.stats, core_wait_s(feeder.worker_ids)
         setting = Setting(feeding.workers, feeding.place == "processes")
         began, self._left = self._began, batches_to_measure(setting)
         if began is None:
-            self._began = stats, now
+            self._began = stats, now, core_s
             return None
-        before, began_s = began
+        before, began_s, began_core_s = began
         if now - began_s < _SHORTEST_S:
             return None  # and add the next ones to these
-        self._began = stats, now
+        self._began = stats, now, core_s
         self._periods.append(
             Period(
                 setting,
@@ -60,13 +61,15 @@ class Tuner:
                 sum(stats.make_s.values()) - sum(before.make_s.values()),
                 stats.cpu_s - before.cpu_s,
                 feeder.waits_for_lock,
+                max(0.0, core_s - began_core_s),  # one whose worker has ended is missing
             )
         )
         chosen = choose(self._periods, self._limits(feeder, setting))
         if chosen == setting:
             return None
         self._began = None
-        self._left = 1 + setting.workers  # what the workers are at was begun before
+        # What the workers are at was begun before; and a process takes its time to start.
+        self._left = 1 + setting.workers if not chosen.processes or setting.processes else 2 + 2 * chosen.workers
         return chosen
 
     def rule_out_processes(self) -> None:
