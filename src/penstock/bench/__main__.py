@@ -1,4 +1,4 @@
-"""The command line: `python -m penstock.bench [run|table|readme]`."""
+"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture]`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEED_ROW_NAMES = (
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
 _ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES)
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
-_COMMANDS = ("run", "table", "readme")
+_COMMANDS = ("run", "table", "readme", "before-after", "picture")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             _run(options)
+        elif options.command == "before-after":
+            _train_both(options)
+        elif options.command == "picture":
+            from penstock.bench._before_after import BeforeAfter
+            from penstock.bench._before_after_picture import draw_before_after
+
+            draw_before_after(BeforeAfter.load(options.record), options.path)
         elif options.command == "table":
             sys.stdout.write(table(Record.load(options.record)))
         else:
@@ -111,6 +118,24 @@ def _run(options: argparse.Namespace) -> None:
         record.save(options.out)
 
 
+def _train_both(options: argparse.Namespace) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keep_to_cores(options.cores)
+    import keras
+
+    from penstock.bench._before_after import train_both
+    from penstock.bench._photographs import ensure_photographs
+    from penstock.bench._scale import Scale
+
+    keras.utils.disable_interactive_logging()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
+        folder = options.data or Path(temporary, "photographs")
+        scale = Scale.quick(folder) if options.quick else Scale.full(folder)
+        ensure_photographs(folder, scale.photographs)
+        train_both(scale.files, options.epochs, _tell).save(options.out)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m penstock.bench",
@@ -131,6 +156,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
     run.add_argument("--quick", action="store_true", help="tiny data, one round: to see that it works")
     run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
+    both = commands.add_parser("before-after", help="train on the same files with Keras's feed and with penstock's")
+    both.add_argument("--out", type=Path, metavar="RECORD", required=True, help="write a JSON record")
+    both.add_argument("--epochs", type=_number(int, 1), default=4, help="of 512 files (4)")
+    both.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
+    both.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
+    both.add_argument("--quick", action="store_true", help="tiny data: to see that it works")
+    draw = commands.add_parser("picture", help="draw such a record")
+    draw.add_argument("record", type=Path)
+    draw.add_argument("path", type=Path, help="of the picture, without -light.png and -dark.png")
     show = commands.add_parser("table", help="print a record as Markdown")
     show.add_argument("record", type=Path)
     readme = commands.add_parser("readme", help="put a record's table between two markers of a file")
