@@ -239,7 +239,7 @@ def check_output(done: subprocess.CompletedProcess[str], picture: str, cwd: Path
     assert re.search(r"^penstock feeds \d+\.\d times as fast\.$", done.stdout, re.MULTILINE)
     assert re.search(rf": {re.escape(picture)}$", done.stdout, re.MULTILINE), done.stdout
     with Image.open(cwd / picture) as image:
-        assert (image.format, image.size, image.mode) == ("PNG", (1200, 1200), "RGB")
+        assert (image.format, image.size, image.mode) == ("PNG", (1220, 1220), "RGB")
         pixels = np.asarray(image, np.float64)
     tiles = pixels.reshape(6, 200, 6, 200, 3).swapaxes(1, 2)
     assert (tiles.std(axis=(2, 3, 4)) > 3).all(), "a tile is empty"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-
 _WORD = {"theta": "rotate"}
 
 
@@ -21,12 +20,7 @@ def in_words(parameters: Mapping[str, Any]) -> list[str]:
         ['brightness 0.75']
     """
     words = []
-    for name, text, unit in (
-        ("theta", "rotate", "°"),
-        ("tx", "tx", " px"),
-        ("ty", "ty", " px"),
-        ("shear", "shear", "°"),
-    ):
+    for name, unit in (("theta", "°"), ("tx", " px"), ("ty", " px"), ("shear", "°")):
         if abs(value := parameters.get(name) or 0.0) >= 0.05:  # what one decimal shows
             words.append(f"{_WORD.get(name, name)} {value:.1f}{unit}")
     zooms = [f"{parameters.get(name, 1.0):.2f}" for name in ("zx", "zy")]
