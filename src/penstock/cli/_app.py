@@ -50,8 +50,8 @@ def _png(path: Path) -> Path:
 
 
 def _size(text: str) -> str:
-    height, _, width = text.lower().partition("x")
-    if not all(side.isdecimal() and 0 < int(side) <= 4096 for side in (height, width or height)):
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= 4096 for side in sides):
         raise typer.BadParameter('should be a number of pixels from 1 to 4096, or two, "HEIGHTxWIDTH".')
     return text
 

@@ -59,7 +59,9 @@ class PreviewOptions:
 
 
 def run_preview(options: PreviewOptions, say: Callable[[str], object]) -> None:
-    """Make the picture, with the pixels of the flow that has the same settings and seed; Keras is not needed for it.
+    """Make the picture; needs no Keras.
+
+    For class folders it is that of `flow_from_directory(...).preview()` with the same settings and seed.
 
     Args:
         options: what the user chose.
@@ -77,15 +79,16 @@ def run_preview(options: PreviewOptions, say: Callable[[str], object]) -> None:
     listed = list_files(options.directory)
     if listed.unlisted:
         raise listed.unlisted[0]
-    paths = tuple(path for path in listed.paths if image_extension(os.path.basename(path)) is not None)
+    paths = [path for path in listed.paths if image_extension(os.path.basename(path)) is not None]
     if not paths:
         raise CommandError(
             f"DIR should hold images, in files whose names end in {', '.join(EXTENSIONS)}. {str(options.directory)!r} "
             f"holds {counted(len(listed.paths), 'other file')} (hidden folders do not count)."
         )
+    paths.sort(key=lambda path: os.path.relpath(path, options.directory).split(os.sep)[:-1][:1])  # by class, as flows
     loading = Loading(options.size)
     maker = ImageBatches(
-        FileSource(paths),
+        FileSource(tuple(paths)),
         (*options.size, CHANNELS[loading.color_mode]),
         np.dtype(np.float32),
         1,

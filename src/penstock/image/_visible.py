@@ -10,6 +10,7 @@ from penstock._types import Array
 
 _SLACK = 0.05  # splines overshoot the range of the values that they run through
 _DARK = 16
+_LARGEST = 1e300  # of which one can be subtracted from another
 _WHITE = 255.0
 
 
@@ -27,7 +28,10 @@ def visible(images: Sequence[Array], *, channels_first: bool) -> list[Array]:
     Returns:
         uint8, `(height, width, 3)` each.
     """
-    finite = [np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0) for image in images]
+    finite = [
+        np.clip(np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0), -_LARGEST, _LARGEST)
+        for image in images
+    ]
     least, greatest = min(float(image.min()) for image in finite), max(float(image.max()) for image in finite)
     are_bytes = all(image.dtype == np.uint8 for image in images)
     largest = 1.0 if greatest <= 1 + _SLACK and not are_bytes else 255.0
