@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,6 +132,31 @@ def test_a_look_at_epochs_past_and_to_come_moves_nothing(semantics: str, how: di
             assert (flow.stats.batches, flow.stats.samples, flow.batch_index, flow.total_batches_seen) == counted
             for got, due in zip(next(flow), expected[position], strict=True):
                 np.testing.assert_array_equal(got, due)
+
+
+def test_training_goes_on_as_if_nobody_had_looked() -> None:
+    seen: list[list[np.ndarray]] = []
+    for looks in (False, True):
+        images: list[np.ndarray] = []
+
+        class Look(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                if looks:  # noqa: B023
+                    images.append(flow.explain(self.params["epochs"], batch, 1).rendered)  # noqa: B023
+                    flow.preview(1, 1)
+
+        model = keras.Sequential([keras.layers.Input(X.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        generator = ImageDataGenerator(**RANGES, rescale=1 / 255)
+        with generator.flow(X, Y, 4, seed=2, workers=2) as flow:
+            model.fit(flow, epochs=2, verbose=0, callbacks=[Look()])
+            assert flow.total_batches_seen == 6
+            after = [next(flow)[0] for _ in range(3)]
+        seen.append(after)
+        assert len(images) == (6 if looks else 0)
+    for image, batch in zip(images, 2 * after, strict=True):
+        np.testing.assert_array_equal(image, batch[1])
+    np.testing.assert_equal(seen[0], seen[1])
 
 
 @pytest.mark.parametrize("semantics", ["corrected", "keras"])

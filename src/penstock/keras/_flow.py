@@ -108,7 +108,8 @@ class Flow(Stream):
 
         Made beside the stream, which stays where it is, with the generator's settings as they are now; nothing is
         counted in `stats`. Batches are those of the stream and of `flow[step]`: a `fit` that shuffles the batches of a
-        flow with `shuffle=False` takes them in another order.
+        flow with `shuffle=False` takes them in another order. A function of yours that draws from global generators
+        draws the same again only where processes make the batches (`use_multiprocessing=True`).
 
         Args:
             epoch: from 0.
@@ -129,7 +130,7 @@ class Flow(Stream):
             >>> with ImageDataGenerator(rotation_range=20).flow(x, y, batch_size=4, seed=1) as flow:
             ...     explanation = flow.explain(epoch=2, step=1, row=3)
             >>> explanation.index, explanation.label, round(explanation.parameters["theta"], 1)
-            (0, np.int64(0), 0.0)
+            (2, np.int64(2), 5.4)
         """
         epoch, step, row = operator.index(epoch), operator.index(step), operator.index(row)
         self._check_caller()
