@@ -32,7 +32,8 @@ ROOMS = {
 DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "numba": {"_compile.py"},
     "simplejpeg": {"image/_decode.py"},
-    "PIL": {"image/_decode.py"},
+    # Beside the decoder, which reads: what draws pictures for people to look at.
+    "PIL": {"image/_decode.py", "image/_picture.py"},
     "scipy": {"image/_geometry.py"},
     "psutil": {"monitor/_probes.py"},
     "pynvml": {"monitor/_gpu_probe.py"},

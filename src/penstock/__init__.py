@@ -24,6 +24,7 @@ from penstock._errors import (
 )
 
 if TYPE_CHECKING:
+    from penstock.batches._explain import Explanation as Explanation
     from penstock.feeding._stats import FeedStats as FeedStats
     from penstock.keras._array_flow import NumpyArrayIterator as NumpyArrayIterator
     from penstock.keras._compat import (
@@ -63,6 +64,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "DataFrameIterator": "penstock.keras._dataframe_flow",
     "DirectoryIterator": "penstock.keras._directory_flow",
+    "Explanation": "penstock.batches._explain",
     "Feed": "penstock.keras._feed",
     "FeedStats": "penstock.feeding._stats",
     "Flow": "penstock.keras._flow",

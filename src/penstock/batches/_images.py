@@ -17,6 +17,7 @@ from penstock.batches._randomness import Randomness
 from penstock.batches._scratch import Scratch
 from penstock.batches._tolerance import RowFailed, Tolerance, make_rows
 from penstock.image._decode import GROUP_BYTES, Loading
+from penstock.image._draw import Transforms
 from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
@@ -78,7 +79,7 @@ class ImageBatches:
             self.loading,
             self.float_dtype,
             step,
-            self.randomness.transforms(step, *self._sides()),
+            self.transforms(step),
             blobs,
             out[0],
             self.decoded,
@@ -101,6 +102,10 @@ class ImageBatches:
             indices=made.indices if made.bad else None,
             bad=made.bad,
         )
+
+    def transforms(self, step: Step) -> Transforms:
+        """The parameters that are drawn for a batch, a row for each of its samples."""
+        return self.randomness.transforms(step, *self._sides())
 
     def assemble(self, step: Step, arrays: Sequence[Array]) -> list[Array]:
         """All arrays of a batch in order: those from `fill`, and the Python objects that no slot can hold."""

@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `penstock check` and, in time, their sisters.
+"""The command line: `penstock demo`, `penstock check`, `penstock preview` and, in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -13,6 +13,7 @@
     _check            what `penstock check` does, step by step
     _check_report     what it says
     _check_list       the list that it writes
+    _preview          what `penstock preview` does
     _terminal         bars and spinners, and text that any terminal can print
     _quiet            decoders that would talk into them
     _ctrl_c           which Keras would swallow

@@ -43,6 +43,19 @@ def _workers(text: str) -> str:
     return text
 
 
+def _png(path: Path) -> Path:
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter("should be a file that ends in .png.")
+    return path
+
+
+def _size(text: str) -> str:
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= 4096 for side in sides):
+        raise typer.BadParameter('should be a number of pixels from 1 to 4096, or two, "HEIGHTxWIDTH".')
+    return text
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -125,3 +138,69 @@ def check(
             max_pixels=max_pixels,
         )
         raise typer.Exit(run_check(options, CheckReport(Console(highlight=False, markup=False, soft_wrap=True))))
+
+
+@app.command()
+def preview(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", exists=True, file_okay=False, help="The images, flat or in class folders, at any depth."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", callback=_png, help="The picture, outside DIR.")] = Path(
+        "preview.png"
+    ),
+    rows: Annotated[int, typer.Option(min=1, max=100, help="Images, taken from all through the folder.")] = 4,
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Epochs.")] = 4,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the originals, too, and write what was drawn under each image.")
+    ] = False,
+    size: Annotated[
+        str,
+        typer.Option(metavar="HxW", callback=_size, help="Height and width in which images are loaded, in pixels."),
+    ] = "256",
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same picture.")] = 0,
+    rotation_range: Annotated[float, typer.Option(help="Degrees.")] = 0.0,
+    width_shift_range: Annotated[float, typer.Option(help="Below 1 a share of the width, else pixels.")] = 0.0,
+    height_shift_range: Annotated[float, typer.Option(help="Below 1 a share of the height, else pixels.")] = 0.0,
+    zoom_range: Annotated[float, typer.Option(help="Z for 1 - Z to 1 + Z; above 1 zooms out.")] = 0.0,
+    shear_range: Annotated[float, typer.Option(help="Degrees.")] = 0.0,
+    brightness_range: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Two factors; 1 changes nothing.")
+    ] = None,
+    channel_shift_range: Annotated[float, typer.Option(help="Added to all channels, of 0 to 255.")] = 0.0,
+    horizontal_flip: Annotated[bool, typer.Option("--horizontal-flip", help="Flip every second image.")] = False,
+    vertical_flip: Annotated[bool, typer.Option("--vertical-flip", help="Flip every second image.")] = False,
+    fill_mode: Annotated[str, typer.Option(help="What lies outside the image, as SciPy names it.")] = "nearest",
+) -> None:
+    """Show what augmentation does to the images of a folder, as a picture.
+
+    It has a row for each of some images and a column for each epoch. The ranges are those of ImageDataGenerator.
+    """
+    with plain_endings():
+        from penstock.cli._preview import PreviewOptions, run_preview
+
+        height, _, width = size.lower().partition("x")
+        run_preview(
+            PreviewOptions(
+                directory=directory,
+                out=out,
+                rows=rows,
+                columns=columns,
+                explain=explain,
+                size=(int(height), int(width or height)),
+                seed=seed,
+                rotation_range=rotation_range,
+                width_shift_range=width_shift_range,
+                height_shift_range=height_shift_range,
+                zoom_range=zoom_range,
+                shear_range=shear_range,
+                brightness_range=brightness_range,
+                channel_shift_range=channel_shift_range,
+                horizontal_flip=horizontal_flip,
+                vertical_flip=vertical_flip,
+                fill_mode=fill_mode,
+            ),
+            typer.echo,
+        )

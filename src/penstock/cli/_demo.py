@@ -56,7 +56,7 @@ def run_demo(options: DemoOptions) -> None:
         shipped_photographs()
     _check_out(options.out, options.data)
     picture = options.out / "augmented.png"
-    check_picture(picture)
+    check_picture(picture, "demo")
     with report.busy("Loading Keras"):
         # Keras reads its back end's name when it is imported; hence not at the top.
         os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -113,7 +113,7 @@ def run_demo(options: DemoOptions) -> None:
         )
     report.training(trained, images)
 
-    save_picture(augmented_grid(images, options.seed), picture)
+    save_picture(augmented_grid(images, options.seed), picture, "demo")
     report.picture(picture, perf_counter() - began)
 
 

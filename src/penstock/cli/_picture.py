@@ -9,11 +9,13 @@ from PIL import Image, PngImagePlugin
 from penstock._types import Array
 from penstock.cli._endings import in_the_way
 
-_SIGNATURE = "penstock demo"
 
-
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, command: str) -> None:
     """Make sure that a picture may be saved there.
+
+    Args:
+        path: of the file.
+        command: that would save it: "demo" or "preview".
 
     Raises:
         CommandError: there is a file that `save_picture` has not written.
@@ -22,21 +24,26 @@ def check_picture(path: Path) -> None:
         return
     try:
         with Image.open(path) as picture:
-            if picture.info.get("Software") == _SIGNATURE:
+            if picture.info.get("Software") == _signature(command):
                 return
     except OSError:  # no image at all
         pass
-    raise in_the_way(path)
+    raise in_the_way(path, command)
 
 
-def save_picture(pixels: Array, path: Path) -> None:
+def save_picture(pixels: Array, path: Path, command: str) -> None:
     """Write a PNG that `check_picture` knows again.
 
     Args:
         pixels: uint8, `(height, width, 3)`.
         path: in a folder that is made if it is not there.
+        command: that saves it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     signature = PngImagePlugin.PngInfo()
-    signature.add_text("Software", _SIGNATURE)
+    signature.add_text("Software", _signature(command))
     Image.fromarray(pixels).save(path, "PNG", pnginfo=signature)
+
+
+def _signature(command: str) -> str:
+    return f"penstock {command}"

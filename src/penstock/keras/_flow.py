@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from penstock._types import Array, BadSample, Indices, Step
+from penstock.batches._explain import Explanation, check_number, explain_row
 from penstock.batches._images import ImageBatches
+from penstock.batches._preview import alone, preview, spread
 from penstock.feeding._feeder import Batch
+from penstock.image._picture import Picture
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._notice import notice
 from penstock.keras._saved_images import save_images
@@ -27,6 +31,7 @@ class Flow(Stream):
     - `for x, y in flow`, `next(flow)`, `flow.next()`: the stream, made ahead, epoch after epoch.
     - `flow[i]`: batch i of the current epoch; asking twice gives the same twice and moves nothing.
     - `model.fit(flow)` takes the stream's next batches; `evaluate` and `predict` read by address.
+    - `flow.preview()` shows augmented images, `flow.explain(epoch, step, row)` says what happened to one.
 
     The caller owns what it gets: arrays are writeable and nobody writes to them again.
 
@@ -66,9 +71,14 @@ class Flow(Stream):
         raise NotImplementedError
 
     def _order(self) -> Callable[[int], Indices]:
-        if type(self)._set_index_array is Flow._set_index_array and self._own_order is None:
+        if not self._has_sampler and self._own_order is None:
             return self._maker.randomness.order
         return self._order_of_the_users
+
+    @property
+    def _has_sampler(self) -> bool:
+        """Whether a subclass draws the order of each epoch."""
+        return type(self)._set_index_array is not Flow._set_index_array
 
     def _order_of_the_users(self, epoch: int) -> Indices:
         """What a subclass's `_set_index_array` leaves in `index_array`, asked for each epoch; or what was set there."""
@@ -91,6 +101,88 @@ class Flow(Stream):
     def _follows_batches(self) -> bool:
         return bool(self.image_data_generator.semantics == "keras")
 
+    # --- a look at the images ---
+
+    def explain(self, epoch: int, step: int, row: int) -> Explanation:
+        """Where one image of a batch comes from, and what happened to it: of any epoch, past or to come.
+
+        Made beside the stream, which stays where it is, with the generator's settings as they are now; nothing is
+        counted in `stats`. Batches are those of the stream and of `flow[step]`: a `fit` that shuffles the batches of a
+        flow with `shuffle=False` takes them in another order. A function of yours that draws from global generators
+        draws the same again only where processes make the batches (`use_multiprocessing=True`).
+
+        Args:
+            epoch: from 0.
+            step: number of the batch within its epoch, from 0.
+            row: of the batch, from 0.
+
+        Returns:
+            The sample's number, file, label and drawn parameters, and the image before and after.
+
+        Raises:
+            BatchError: the image cannot be made.
+            ValueError: there is no such epoch, step or row.
+
+        Example:
+            >>> import numpy as np
+            >>> from penstock import ImageDataGenerator
+            >>> x, y = np.zeros((8, 32, 32, 3), "uint8"), np.arange(8)
+            >>> with ImageDataGenerator(rotation_range=20).flow(x, y, batch_size=4, seed=1) as flow:
+            ...     explanation = flow.explain(epoch=2, step=1, row=3)
+            >>> explanation.index, explanation.label, round(explanation.parameters["theta"], 1)
+            (2, np.int64(2), 5.4)
+        """
+        epoch, step, row = operator.index(epoch), operator.index(step), operator.index(row)
+        self._check_caller()
+        with self.lock:
+            self._opened()
+            plan, maker = self._plan, self._explained()
+            check_number("step", step, len(self), "steps in an epoch")
+            self._check_epoch(epoch)
+            batch = plan.step(epoch * self._steps + step)
+        return explain_row(maker, batch, row, self._packed)
+
+    def preview(self, rows: int = 4, columns: int = 4, explain: bool = False) -> Picture:
+        """The augmented images to look at: a row for each of some samples, a column for each of the next epochs.
+
+        Samples are taken from all through the data. A picture of Pillow's and no array, since it shows itself in a
+        notebook and saves itself (`flow.preview().save("preview.png")`); `numpy.asarray` of it is uint8,
+        `(height, width, 3)`. It is made beside the stream, as `explain` does it.
+
+        Values are shown so that an eye can see them: 0 to 1 and 0 to 255 as they are, anything else, such as
+        standardized values, stretched from the least to the greatest of the picture. The same for all images of it, so
+        that they can be compared. A transparent image lies on white; of more than 4 channels the first three are shown.
+        Small images are enlarged without smoothing, large ones reduced.
+
+        Args:
+            rows: samples, at least 1; no more than there are.
+            columns: epochs, at least 1, from the next one that begins.
+            explain: put the original first in each row, and write under each image what was drawn for it: only what
+                does something, with Keras's names for shifts.
+
+        Raises:
+            BatchError: an image cannot be made. With `on_error` another one of its class is shown in its place.
+        """
+        rows, columns = operator.index(rows), operator.index(columns)
+        if rows < 1 or columns < 1:
+            raise ValueError(f"`rows` and `columns` should be at least 1. Received: {rows} and {columns}")
+        self._check_caller()
+        with self.lock:
+            self._opened()
+            plan, maker = self._plan, self._explained()
+            first = -(-self._position // self._steps)
+            shown = np.arange(self.n) if self._has_sampler else np.unique(plan.order(first))
+            steps, batch_size = self._steps, self._batch_size
+
+        def find(sample: int, epoch: int) -> tuple[Step, int]:
+            if not self._follows_batches:
+                return alone(sample, epoch)
+            self._check_epoch(epoch)
+            number, row = divmod(int(np.flatnonzero(plan.order(epoch) == sample)[0]), batch_size)
+            return plan.step(epoch * steps + number), row
+
+        return preview(maker, spread(shown, rows), range(first, first + columns), find, self._packed, explained=explain)
+
     # --- what one can read off it ---
 
     @property
@@ -104,7 +196,7 @@ class Flow(Stream):
     def index_array(self, indices: Any) -> None:
         self._own_order = None if indices is None else np.asarray(indices, np.int64)
         # A subclass's sampler sets it for each epoch; a user sets it once, for all epochs from the next one on.
-        if type(self)._set_index_array is Flow._set_index_array:
+        if not self._has_sampler:
             with self.lock:
                 self.reset()
                 self._reopen()
@@ -152,6 +244,20 @@ class Flow(Stream):
             self._reopen()
 
     # --- inside ---
+
+    def _explained(self) -> ImageBatches:
+        """The maker, for a single image here and now: where batches are made in processes, it seeds as they do."""
+        return self._maker.alone() if self._feeding.has_processes else self._maker
+
+    def _check_epoch(self, epoch: int) -> None:
+        if epoch < 0:
+            raise ValueError(f"`epoch` should be from 0 on: the stream has no end. Received: {epoch}")
+        border = max(0, self._position - 1) // self._steps, self._position // self._steps
+        if self._has_sampler and epoch not in border:
+            raise ValueError(
+                f"`epoch` should be {border[1]}, the one that the stream is in: `_set_index_array` draws an epoch's "
+                f"order when it begins, and no other is known. Received: {epoch}"
+            )
 
     def _finish(self, batch: Batch) -> Any:
         step = batch.step

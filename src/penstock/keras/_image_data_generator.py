@@ -7,6 +7,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -218,13 +219,7 @@ class ImageDataGenerator:
         if not own:
             return None
         notice(f"penstock: {', '.join(own)} of this ImageDataGenerator is your own, so Python makes image after image.")
-        draws = augment and own[0] == "get_random_transform"
-
-        def made(image: Array, row: Transforms) -> Any:
-            parameters = self.get_random_transform(image.shape) if draws else as_dict(row[0])
-            return self.standardize(self.apply_transform(image, parameters))
-
-        return made
+        return _ByImage(self, augment and own[0] == "get_random_transform")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "pool": None}  # a pool belongs to the process that has opened it
@@ -655,6 +650,23 @@ class ImageDataGenerator:
             override("featurewise_center", True, "featurewise_std_normalization")
         if self.samplewise_std_normalization and not self.samplewise_center:
             override("samplewise_center", True, "samplewise_std_normalization")
+
+
+@dataclass(frozen=True)
+class _ByImage:
+    """An image made by the methods of a generator.
+
+    Attributes:
+        draws: by the generator's `get_random_transform`, whatever the row of parameters says.
+    """
+
+    generator: ImageDataGenerator
+    draws: bool
+
+    def __call__(self, image: Array, row: Transforms) -> Any:
+        """A loaded image, rank 3, finished; its row of parameters is `(1, 10)`."""
+        parameters = self.generator.get_random_transform(image.shape) if self.draws else as_dict(row[0])
+        return self.generator.standardize(self.generator.apply_transform(image, parameters))
 
 
 def _unexpected(keyword: str, known: Iterable[str]) -> str:
