@@ -11,6 +11,7 @@ import pytest
 
 from penstock import ImageDataGenerator, feed
 from penstock.callbacks import InputReport
+from penstock.keras import _input_report
 
 pytestmark = pytest.mark.backends
 
@@ -62,3 +63,16 @@ def test_validation_is_no_training() -> None:
 def test_other_data_are_refused() -> None:
     with pytest.raises(TypeError, match="made by penstock"):
         InputReport([1, 2])  # type: ignore[arg-type]
+
+
+def test_a_gpu_is_in_the_line_and_in_the_logs(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """No GPU is needed to see that what its library tells arrives."""
+    monkeypatch.setattr(_input_report, "gpu_probe", lambda: lambda: {"gpu_0_percent": 12.0, "gpu_1_percent": 41.0})
+    with ImageDataGenerator().flow(np.zeros((8, 4, 4, 1), "float32"), np.zeros(8), batch_size=4) as flow:
+        model = keras.Sequential([keras.layers.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        report = InputReport(flow)
+        history = model.fit(flow, epochs=2, verbose=0, callbacks=[report])
+    assert history.history["input_gpu_percent"] == [41, 41]
+    assert capsys.readouterr().out.count(" · GPU 41 % · ") == 3
+    assert not any(thread.name == "penstock-monitor" for thread in threading.enumerate())

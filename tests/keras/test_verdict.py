@@ -34,6 +34,10 @@ from penstock.keras._verdict import FeedPeriod
             "these are all the workers there can be: make batches cheaper",
         ),
         (FeedPeriod(100, 50, 200, 10, workers=2, cpus=8, most_workers=3), "try workers=3"),
+        (
+            FeedPeriod(100, 50, 200, 10, workers=2, cpus=8, is_auto=True),
+            'workers="auto" has found no better number: make batches cheaper',
+        ),
         (FeedPeriod(100, 100, 200, 10, workers=2, cpus=8), "try workers=4"),
         (FeedPeriod(0, 0, 0, 0, workers=2, cpus=8), "the model is the bottleneck: more workers will not help"),
     ],
@@ -51,3 +55,17 @@ def test_the_line_says_what_was_measured() -> None:
     assert FeedPeriod(2, 0.01, 1, 9, workers=0, cpus=2).line() == (
         "waited 0 % of the epoch (0.0 s of 2.0 s) · the model is the bottleneck: more workers will not help"
     )
+    assert " · workers 2 of 2 busy · GPU 41 % · " in FeedPeriod(33.1, 12.4, 64, 9, 2, 8, gpu_percent=41.3).line()
+
+
+def test_a_logger_gets_the_same_figures() -> None:
+    figures = FeedPeriod(40, 10, 60, 80, workers=2, cpus=8).as_dict()
+    assert figures == {
+        "input_seconds": 40,
+        "input_wait_s": 10,
+        "input_wait_share": 0.25,
+        "input_busy_workers": 1.5,
+        "input_workers": 2,
+        "input_batches_per_s": 2,
+    }
+    assert FeedPeriod(40, 10, 60, 80, 2, 8, gpu_percent=41.0).as_dict()["input_gpu_percent"] == 41

@@ -90,6 +90,11 @@ class FedDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self._refeed(replace(self._feeding, workers=self._parse_workers(workers), is_auto=is_auto))
 
     @property
+    def is_auto(self) -> bool:
+        """Whether the number of workers follows from what is measured, as with `workers="auto"`."""
+        return self._feeding.is_auto
+
+    @property
     def use_multiprocessing(self) -> bool:
         """Whether processes make the batches, and not threads; setting it changes nothing about the batches.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
 import keras
+import numpy as np
 
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._stats import FeedStats
@@ -14,6 +16,11 @@ from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._notice import notice
 from penstock.keras._stream import Stream
 from penstock.keras._verdict import FeedPeriod
+from penstock.monitor._gpu_probe import gpu_probe
+from penstock.monitor._records import TIME, Recorder
+from penstock.monitor._sampler import Sampler
+
+_GPU_INTERVAL_S = 0.2
 
 
 class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
@@ -28,7 +35,9 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
         flow: the one given to `fit`.
 
     Attributes:
-        periods: what was measured, epoch by epoch.
+        periods: what was measured, epoch by epoch; `periods[-1].as_dict()` has the last one's figures for a logger.
+
+    With a GPU and nvidia-ml-py the line says how busy that was, too.
 
     Example:
         >>> import keras, numpy as np
@@ -52,10 +61,16 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
         self._began_s = 0.0
         self._tested_s = 0.0
         self._before = FeedStats()
+        self._gpus: Recorder | None = None
+        self._sampler: Sampler | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Forget an earlier run."""
         self.periods = []
+        gpus = gpu_probe()
+        if gpus is not None:
+            self._gpus = Recorder()
+            self._sampler = Sampler({"GPUs": gpus}, _GPU_INTERVAL_S, self._gpus.add)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Look at the clock and at the counts."""
@@ -81,14 +96,21 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             usable_cpus(),
             self.flow.waits_for_lock,
             self.flow.most_workers,
+            self.flow.is_auto,
+            self._gpu_percent(),
         )
         self.periods.append(period)
         if logs is not None:
             logs |= {"input_wait_s": period.wait_s, "input_wait_share": period.wait_share}
+            if period.gpu_percent is not None:
+                logs["input_gpu_percent"] = period.gpu_percent
         notice(f"input: {period.line()}")
 
     def on_train_end(self, logs: Any = None) -> None:
         """Say what all of it was like."""
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
         if len(self.periods) < 2:
             return
         last = self.periods[-1]
@@ -101,5 +123,20 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             last.cpus,
             last.waits_for_lock,
             last.most_workers,
+            last.is_auto,
+            None if last.gpu_percent is None else fmean(period.gpu_percent or 0.0 for period in self.periods),
         )
         notice(f"input: {total.line(f'all {len(self.periods)} epochs')}")
+
+    def _gpu_percent(self) -> float | None:
+        """Mean use of the busiest GPU since the epoch began."""
+        if self._gpus is None or self._sampler is None:
+            return None
+        records = self._gpus.records()
+        within = records[TIME] >= self._began_s - self._sampler.began_s
+        means = [
+            float(np.nanmean(records[name][within]))
+            for name in records
+            if name.endswith("_percent") and np.isfinite(records[name][within]).any()
+        ]
+        return max(means, default=None)

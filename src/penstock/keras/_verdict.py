@@ -22,6 +22,8 @@ class FeedPeriod:
         cpus: that the process may use.
         waits_for_lock: whether threads wait for the interpreter lock most of the time.
         most_workers: that there can be; None for no limit.
+        is_auto: whether the number of workers is chosen by what is measured.
+        gpu_percent: use of the busiest GPU, from 0 to 100; None without one.
     """
 
     seconds: float
@@ -32,6 +34,8 @@ class FeedPeriod:
     cpus: int
     waits_for_lock: bool = False
     most_workers: int | None = None
+    is_auto: bool = False
+    gpu_percent: float | None = None
 
     @property
     def wait_share(self) -> float:
@@ -49,10 +53,24 @@ class FeedPeriod:
         own_s = self.seconds - self.wait_s
         return max(1, math.ceil(self.make_s / own_s)) if own_s > 0 else max(1, 2 * self.workers)
 
+    def as_dict(self) -> dict[str, float]:
+        """The figures for a logger, by name with their unit."""
+        figures = {
+            "input_seconds": self.seconds,
+            "input_wait_s": self.wait_s,
+            "input_wait_share": self.wait_share,
+            "input_busy_workers": self.busy_workers,
+            "input_workers": float(self.workers),
+            "input_batches_per_s": self.batches / self.seconds if self.seconds > 0 else 0.0,
+        }
+        return figures if self.gpu_percent is None else {**figures, "input_gpu_percent": self.gpu_percent}
+
     def advice(self) -> str:
         """What to do about it, one clause."""
         if self.wait_share < _MODEL_IS_BOTTLENECK:
             return "the model is the bottleneck: more workers will not help"
+        if self.is_auto:
+            return 'workers="auto" has found no better number: make batches cheaper'
         if self.waits_for_lock:
             return "batches are made in Python: try use_multiprocessing=True"
         if self.workers and self.busy_workers < _BUSY * self.workers:
@@ -81,6 +99,8 @@ class FeedPeriod:
         parts = [f"waited {100 * self.wait_share:.0f} % of {what} ({self.wait_s:.1f} s of {self.seconds:.1f} s)"]
         if self.workers:
             parts.append(f"workers {self.busy_workers:.0f} of {self.workers} busy")
+        if self.gpu_percent is not None:
+            parts.append(f"GPU {self.gpu_percent:.0f} %")
         if self.wait_share >= _MODEL_IS_BOTTLENECK:
             parts.append(f"a perfect feed would save at most {self.wait_s:.{0 if self.wait_s >= 10 else 1}f} s")
         return " · ".join([*parts, self.advice()])
