@@ -133,7 +133,10 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
         if self._gpus is None or self._sampler is None:
             return None
         records = self._gpus.records()
-        within = records[TIME] >= self._began_s - self._sampler.began_s
+        if not len(records):
+            return None
+        # The last one at least: an epoch may be shorter than it takes to the next.
+        within = records[TIME] >= min(self._began_s - self._sampler.began_s, float(records[TIME][-1]))
         means = [
             float(np.nanmean(records[name][within]))
             for name in records
