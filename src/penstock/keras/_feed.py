@@ -123,10 +123,12 @@ def feed(
             number i for `data[i]`; a generator; a function without arguments that makes one, and is called again
             whenever that has ended; or a function of `(part, parts)`, see below. A batch is an array, or a tuple, list
             or dict of arrays, nested or not.
-        workers: threads or processes; "auto" is the usable CPUs, 0 the caller's thread. A generator has one worker,
-            parts at most 12.
-        use_multiprocessing: True for processes: for batches that take long in Python itself. What the object draws from
-            `random` and NumPy's global generator is then seeded for each batch.
+        workers: threads or processes; 0 is the caller's thread. "auto" begins with two, measures as the feed runs, and
+            goes on with the smallest number that keeps the consumer from waiting, within CPUs, quota and memory; the
+            batches do not change. A generator has one worker, parts at most 12, and for "auto" the usable CPUs.
+        use_multiprocessing: True for processes: for batches that take long in Python itself; None for threads, unless
+            `workers` is "auto" and threads are found to take turns at the interpreter lock. What the object draws from
+            `random` and NumPy's global generator is seeded for each batch in processes.
         max_queue_size: batches ready ahead; of a `PyDataset` with another one than 10, that. Workers that make parts
             share it, with one for each at least.
         max_queue_bytes: bound on their memory, in bytes or as "2GB"; shared in the same way.

@@ -259,10 +259,13 @@ class ImageDataGenerator:
             save_to_dir, save_prefix, save_format: write each delivered image there, too.
             ignore_class_split: do not mind that a subset lacks classes.
             subset: "training" or "validation".
-            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
+                as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
+                CPUs, quota and memory; the batches do not change.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
-            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
+                lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
             pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
                 None for the generator's own.
@@ -345,10 +348,13 @@ class ImageDataGenerator:
             subset: "training" or "validation", by class and rank.
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
+                as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
+                CPUs, quota and memory; the batches do not change.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
-            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
+                lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
             pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
                 None for the generator's own.
@@ -446,10 +452,13 @@ class ImageDataGenerator:
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             validate_filenames: leave out rows whose file is missing or no image; False saves the look at each.
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            workers: threads or processes that make batches; "auto" is the usable CPUs, 0 the caller's thread.
+            workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
+                as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
+                CPUs, quota and memory; the batches do not change.
             max_queue_size: batches ready ahead.
             max_queue_bytes: bound on their memory, in bytes or as "2GB".
-            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python.
+            use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
+                lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
             pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
                 None for the generator's own.

@@ -1,0 +1,223 @@
+"""`workers="auto"`: the number changes as a flow runs, and the batches do not."""
+
+from __future__ import annotations
+
+import os
+import threading
+from itertools import groupby
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from penstock import BatchError, ImageDataGenerator, feed
+from penstock.autotune import Limits, Period, Setting
+from penstock.keras import _tuner
+from penstock.keras._tuner import Tuner
+
+X = np.random.default_rng(0).integers(0, 256, (40, 9, 7, 3), "uint8")
+
+
+def led_by(settings: list[Setting], monkeypatch: pytest.MonkeyPatch) -> list[Period]:
+    """Have the settings chosen one after the other, and return what is measured meanwhile."""
+    measured: list[Period] = []
+    left = list(settings)
+
+    def choose(periods: Any, limits: Limits) -> Setting:
+        measured.append(list(periods)[-1])
+        return left.pop(0) if left else measured[-1].setting
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    return measured
+
+
+def batches_of(stream: Any, count: int) -> list[Any]:
+    return [np.array(next(stream)) for _ in range(count)]
+
+
+def flow(**how: Any) -> Any:
+    return ImageDataGenerator(rotation_range=30, zoom_range=0.2).flow(X, batch_size=4, seed=5, **how)
+
+
+WAYS = {
+    "more threads and fewer": [Setting(5), Setting(1), Setting(3), Setting(2)],
+    "threads, none, threads": [Setting(0), Setting(1), Setting(0), Setting(4)],
+    "threads, processes, threads": [Setting(2, True), Setting(1, True), Setting(3, True), Setting(2)],
+    "processes, none": [Setting(1, True), Setting(0), Setting(2, True)],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_stream_is_the_same_whatever_is_chosen_on_the_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with flow(workers=0) as expected:
+        want = batches_of(expected, 90)
+    measured = led_by(WAYS[way], monkeypatch)
+    with flow() as stream:
+        got = batches_of(stream, 90)
+        assert stream.is_auto
+        assert stream.workers == WAYS[way][-1].workers
+        assert stream.use_multiprocessing == WAYS[way][-1].processes
+    assert all(np.array_equal(one, other) for one, other in zip(got, want, strict=True))
+    assert [setting for setting, _ in groupby(period.setting for period in measured)] == [Setting(2), *WAYS[way]]
+    assert all(period.batches >= 1 and period.seconds > 0 for period in measured)
+
+
+def test_threads_that_leave_are_gone_and_those_that_come_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    led_by([Setting(6), Setting(1)], monkeypatch)
+    before = set(threading.enumerate())
+    with flow() as stream:
+        most = 0
+        for _ in range(60):
+            next(stream)
+            most = max(most, len(stream.worker_ids))
+        assert most == 6
+        for thread in set(threading.enumerate()) - before:
+            if thread.ident not in [worker.thread for worker in stream.worker_ids] and "penstock" in thread.name:
+                thread.join(0 if len(stream.worker_ids) == 1 else 30)
+        assert stream.workers == 1
+    assert not [thread for thread in set(threading.enumerate()) - before if "penstock" in thread.name]
+
+
+class Unsendable:
+    """What threads can make, and processes cannot."""
+
+    def __init__(self) -> None:
+        self.running = (number for number in range(3))  # no pickle takes it
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return np.full(2, number)
+
+
+class Lost(Unsendable):
+    """It is sent, and cannot be unpacked over there."""
+
+    def __init__(self) -> None:
+        self.home = os.getpid()
+
+    def __reduce__(self) -> Any:
+        return _only_here, (self.home,)
+
+
+def _only_here(pid: int) -> Lost:
+    if os.getpid() != pid:
+        raise ImportError("no module of that name over here")
+    return Lost()
+
+
+@pytest.mark.parametrize("kind", [Unsendable, Lost])
+def test_what_processes_cannot_make_stays_with_threads(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    led_by([Setting(2, True)], monkeypatch)
+    with feed(kind(), max_queue_size=3) as stream:
+        assert [int(next(stream)[0]) for _ in range(70)] == [*range(30), *range(30), *range(10)]
+        assert not stream.use_multiprocessing
+        assert stream.workers == 2
+
+
+class Failing:
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == 25:
+            raise ArithmeticError("not batch 25")
+        return np.full(2, number)
+
+
+def test_an_error_of_the_users_is_theirs_wherever_batches_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    led_by([Setting(2, True)], monkeypatch)
+    with feed(Failing()) as stream:
+        assert [int(next(stream)[0]) for _ in range(25)] == list(range(25))
+        with pytest.raises(BatchError, match="not batch 25"):
+            next(stream)
+        assert stream.use_multiprocessing
+
+
+def test_it_can_be_set_and_ended_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = led_by([], monkeypatch)
+    with flow(workers=3) as stream:
+        batches_of(stream, 30)
+        assert not measured
+        assert not stream.is_auto
+        stream.workers = "auto"
+        batches_of(stream, 30)
+        assert stream.is_auto
+        assert measured
+        stream.workers = 1
+        before = len(measured)
+        batches_of(stream, 30)
+        assert len(measured) == before
+        assert (stream.is_auto, stream.workers) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "may_use_processes"),
+    [({}, True), ({"use_multiprocessing": False}, False), ({"use_multiprocessing": True}, False)],
+)
+def test_the_kind_of_workers_is_chosen_only_where_the_user_has_not(
+    keywords: dict[str, Any], may_use_processes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[Limits] = []
+
+    def choose(periods: Any, given: Limits) -> Setting:
+        limits.append(given)
+        return list(periods)[-1].setting
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    with flow(**keywords) as stream:
+        batches_of(stream, 20)
+    assert {given.may_use_processes for given in limits} == {may_use_processes}
+
+
+def test_memory_bounds_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    limits: list[Limits] = []
+
+    def choose(periods: Any, given: Limits) -> Setting:
+        limits.append(given)
+        return list(periods)[-1].setting
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    with flow(max_queue_bytes=4 * 4 * 9 * 7 * 3 * 4) as stream:
+        batches_of(stream, 12)
+    assert {given.most_workers for given in limits} == {3}  # each begins at a multiple of 64 bytes
+    limits.clear()
+    monkeypatch.setattr(_tuner, "free_bytes", lambda: 4 * 4 * 4 * 9 * 7 * 3 * 4 + 4000)
+    with flow() as stream:
+        batches_of(stream, 12)
+        workers = stream.workers
+    assert {given.most_workers for given in limits} == {workers + 4}
+
+
+def test_a_pool_and_a_generator_have_the_workers_that_they_have() -> None:
+    with feed(lambda: iter([np.zeros(2)] * 9)) as stream:
+        next(stream)
+        assert not stream.is_auto
+
+
+def test_training_is_tuned_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = led_by([Setting(4), Setting(1)], monkeypatch)
+    generator = ImageDataGenerator(rotation_range=10)
+    with generator.flow(X, np.zeros(len(X)), batch_size=4) as stream:
+        model = keras.Sequential([keras.layers.Input((9, 7, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(stream, epochs=6, verbose=0)
+        assert stream.workers == 1
+    assert {period.setting.workers for period in measured} >= {4, 1}
+
+
+def test_a_tuner_says_nothing_of_the_first_batch() -> None:
+    """It compiles and loads."""
+    with flow(workers=2) as stream:
+        next(stream)
+        tuner = Tuner(stream._feeding)
+        feeder = stream._feeder
+        assert feeder is not None
+        for _ in range(4):
+            assert tuner.look(feeder, stream._feeding) is None
+        assert not tuner._periods
