@@ -10,6 +10,8 @@ import typer
 import penstock
 from penstock.cli._endings import CANNOT_SCAN, plain_endings
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
+
 app = typer.Typer(
     name="penstock",
     help="Feeds images to Keras models: augmented, in order, on all cores.",
@@ -35,6 +37,18 @@ def _list_file(path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() not in (".csv", ".json"):
         raise typer.BadParameter("should be a file that ends in .csv or .json.")
     return path
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    if min(size) < 1:
+        raise typer.BadParameter("should be two numbers from 1 on.")
+    return size
+
+
+def _interpolation(name: str) -> str:
+    if name not in INTERPOLATIONS:
+        raise typer.BadParameter(f"should be one of {', '.join(INTERPOLATIONS)}.")
+    return name
 
 
 def _workers(text: str) -> str:
@@ -125,3 +139,48 @@ def check(
             max_pixels=max_pixels,
         )
         raise typer.Exit(run_check(options, CheckReport(Console(highlight=False, markup=False, soft_wrap=True))))
+
+
+@app.command()
+def tune(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The images, in class folders or flat. Left out: the photographs of `penstock demo`.",
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
+    ] = (224, 224),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    interpolation: Annotated[
+        str, typer.Option(metavar="NAME", callback=_interpolation, help=f"One of {', '.join(INTERPOLATIONS)}.")
+    ] = "nearest",
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure, once Keras is loaded.")] = 60,
+    step_ms: Annotated[
+        float, typer.Option(min=0, help="What your model takes for a batch, in milliseconds; 0: as little as can be.")
+    ] = 0,
+) -> None:
+    """Measure a folder of images with more and more workers, and print the line to paste.
+
+    The augmentation is that of the cats-and-dogs example: rotation, shifts, zoom and flips.
+    """
+    with plain_endings():
+        from rich.console import Console
+
+        from penstock.cli._tune import TuneOptions, run_tune
+        from penstock.cli._tune_report import TuneReport
+
+        options = TuneOptions(
+            directory=directory,
+            size=size,
+            batch_size=batch_size,
+            interpolation=interpolation,
+            seconds=seconds,
+            step_ms=step_ms,
+        )
+        run_tune(options, TuneReport(Console(highlight=False, markup=False, soft_wrap=True)))
