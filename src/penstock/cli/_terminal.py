@@ -26,7 +26,7 @@ class TerminalReport:
             with self._console.status(f"{what} ...") as status:
                 yield lambda text: status.update(f"{text} ...")
         else:
-            yield lambda text: None
+            yield lambda _: None
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from time import perf_counter
 from typing import IO, Self, final
 
@@ -18,6 +19,7 @@ from penstock.cli._tune_findings import Done, Finding, Ready, TuneJob
 
 _LOADING_S = 180.0  # of Keras, from a slow disk, and the first compilation of all kernels on a slow machine
 _GRACE_S = 2.0  # a reading that was begun in time may end a little later than foreseen
+_DYING_S = 1.0
 _PROGRAM = "import sys; sys.path[:] = eval(sys.argv[1]); from penstock.cli._tune_measure import main; main(sys.argv[2])"
 
 
@@ -49,8 +51,9 @@ class MeasuringProcess:
 
     def __exit__(self, *exception: object) -> None:
         self._process.kill()
-        self._process.wait()
-        self._reader.join()
+        with suppress(subprocess.TimeoutExpired):  # one that waits for a network drive dies when that answers
+            self._process.wait(_DYING_S)
+        self._reader.join(_DYING_S)
 
     def findings(self) -> Iterator[Finding]:
         """What it tells, as it comes; ends with `Done`, or without where the time was up before.

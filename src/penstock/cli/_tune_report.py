@@ -70,6 +70,8 @@ class TuneReport(TerminalReport):
         reads = summed([each.reads for each in tuning.readings])
         came = "" if reads is None else f"; files {reads.words()}"
         stopped = "Stopped. " if tuning.interrupted else ""
+        if any(_is_unstable(each) for each in tuning.measured):
+            self._say("* unstable: quartiles more than 15 % of the median apart, or fewer than three rounds")
         self._say(f"{stopped}Medians of {counted(rounds, 'round')}, taken in turns{came}.")
         self._say(f"{_verdict(tuning)}\n")
         self._say_name(line_to_paste(tuning))
@@ -80,7 +82,7 @@ class TuneReport(TerminalReport):
             table.add_column(title, justify="right")
         cpus = usable_cpus()
         for each in tuning.measured:
-            mark = " *" if Summary.of(each.images_per_s).unstable and len(each.images_per_s) > 1 else ""
+            mark = " *" if _is_unstable(each) else ""
             table.add_row(
                 f"{'> ' if each.workers == tuning.choice.workers else ''}{each.workers}",
                 f"{_rate(each.median_images_per_s)}{mark}",
@@ -93,6 +95,10 @@ class TuneReport(TerminalReport):
     def _say_name(self, text: str) -> None:
         """A line with a file's name in it, which may hold anything."""
         self._say(printable(text, self._console.encoding))
+
+
+def _is_unstable(measured: Measured) -> bool:
+    return Summary.of(measured.images_per_s).unstable
 
 
 def line_to_paste(tuning: Tuning) -> str:
@@ -119,8 +125,13 @@ def _verdict(tuning: Tuning) -> str:
     feeds = f"{counted(choice.workers, 'worker')} feed{'s' if choice.workers == 1 else ''}"
     short = ""
     if choice.keeps_up is False and need is not None:
-        waits = 1 - min(1.0, choice.images_per_s / need)
-        short = f"The model takes {_rate(need)} images/s and would wait {100 * waits:.0f} % of the time: "
+        waits = 1 - choice.images_per_s / need
+        so = (
+            f"would wait {100 * waits:.0f} % of the time"
+            if waits >= 0.005
+            else "leaves the feed less than 10 % to spare"
+        )
+        short = f"The model takes {_rate(need)} images/s and {so}: "
     said = {
         Limit.MODEL: f"Nothing limits but the model: it takes {_rate(need or 0)} images/s, and {feeds} "
         f"{_rate(choice.images_per_s)}.",
@@ -129,8 +140,8 @@ def _verdict(tuning: Tuning) -> str:
         f"{counted(cpus, 'CPU')}; measure again without them.",
         Limit.STORAGE: f"{short}storage limits: files came from the disk while only {own:.1f} of "
         f"{counted(cpus, 'CPU')} {'was' if cpus == 1 else 'were'} busy.",
-        Limit.UNKNOWN: f"{short}neither CPU ({own:.1f} of {cpus} busy) nor, as far as this system tells, the disk limits: "
-        "a network drive, or workers that wait for one another.",
+        Limit.UNKNOWN: f"{short}neither the CPU ({own:.1f} of {cpus} busy) nor, as far as this system tells, the disk "
+        "limits: a network drive, or workers that wait for one another.",
     }[limit]
     return said[0].upper() + said[1:]
 
