@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -100,6 +101,17 @@ def test_images_that_lie_in_no_class_folder_are_measured_too(tmp_path, capsys, m
     assert images.shape == (1, 16, 24, 3)
 
 
+def test_without_a_folder_the_photographs_of_the_demo_are_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("penstock.cli._tune._CROPS", 32)
+    options = TuneOptions(None, (32, 32), 4, "nearest", seconds=1, step_ms=0)
+    run_tune(options, TuneReport(Console(highlight=False, markup=False, soft_wrap=True)))
+    photographs = os.path.join("demo", "photographs", "training")
+    said = capsys.readouterr().out
+    assert f"Measuring 24 images of 8 classes in {photographs}: " in said
+    assert f"flow_from_directory({photographs!r}".replace("'", '"') in said
+
+
 @pytest.mark.parametrize(
     ("folder", "line"),
     [
@@ -143,7 +155,33 @@ def test_the_command_knows_every_interpolation():
     assert set(NAMES) == set(INTERPOLATIONS)
 
 
-# --- the time is up ---
+# --- the end comes early ---
+
+
+class EventfulReport(TuneReport):
+    """Something happens after some readings."""
+
+    def __init__(self, console: Console, readings: int, event: Callable[[], object]) -> None:
+        super().__init__(console)
+        self.readings, self.event = readings, event
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
+        def now(text: str) -> None:
+            self.readings -= 1
+            if self.readings == 0:
+                self.event()
+
+        yield now
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def kill_the_measuring_process() -> None:
+    (child,) = [child for child in psutil.Process().children() if "_tune_measure" in " ".join(child.cmdline())]
+    child.kill()
 
 
 def test_the_time_is_kept_with_images_that_take_a_second_each(tmp_path):
@@ -176,31 +214,22 @@ def test_a_process_that_is_killed_says_so(tmp_path):
             list(findings)
 
 
+def test_what_was_measured_before_the_process_was_killed_is_printed(tmp_path, capsys):
+    write_images(tmp_path / "photos", 8)
+    options = TuneOptions(tmp_path / "photos", (32, 32), 4, "nearest", seconds=60, step_ms=0)
+    with pytest.raises(CommandError, match="SIGKILL"):
+        run_tune(options, EventfulReport(Console(soft_wrap=True, width=200), 2, kill_the_measuring_process))
+    assert "workers=1, max_queue_size=10)" in capsys.readouterr().out
+
+
 # --- Ctrl-C ---
-
-
-class StoppedReport(TuneReport):
-    """Its user presses Ctrl-C after some readings."""
-
-    def __init__(self, console: Console, readings: int) -> None:
-        super().__init__(console)
-        self.readings = readings
-
-    @contextmanager
-    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
-        def now(text: str) -> None:
-            self.readings -= 1
-            if self.readings == 0:
-                signal.raise_signal(signal.SIGINT)
-
-        yield now
 
 
 def test_what_was_measured_before_ctrl_c_is_printed(tmp_path, capsys):
     write_images(tmp_path / "photos", 8)
     options = TuneOptions(tmp_path / "photos", (32, 32), 4, "nearest", seconds=60, step_ms=0)
     with pytest.raises(KeyboardInterrupt):
-        run_tune(options, StoppedReport(Console(soft_wrap=True, width=200), 2))
+        run_tune(options, EventfulReport(Console(soft_wrap=True, width=200), 2, press_ctrl_c))
     said = capsys.readouterr().out
     assert "Stopped. Medians of 1 round, " in said
     assert re.search(r"^flow = generator\.flow_from_directory\(.*, workers=1, max_queue_size=10\)$", said, re.MULTILINE)
@@ -228,7 +257,7 @@ def tuning(*rates: tuple[int, float], need: float | None, own: float, reads: Fil
         measured=by_workers(readings),
         needed_images_per_s=need,
         choice=choose(by_workers(readings), need),
-        interrupted=False,
+        stopped=False,
     )
 
 

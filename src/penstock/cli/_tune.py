@@ -50,17 +50,19 @@ def run_tune(options: TuneOptions, report: TuneReport) -> None:
         options: what the user chose.
         report: says it.
 
+    What was measured before anything went wrong is printed.
+
     Raises:
-        CommandError: the folder holds no image, or not a batch of it could be measured in time.
-        SystemExit: an image cannot be read, which has been said.
-        KeyboardInterrupt: on Ctrl-C; what was measured until then has been printed.
+        CommandError: not a batch could be measured in time, or the process that measures was killed.
+        SystemExit: the folder holds no image, or one that cannot be read, which has been said.
+        KeyboardInterrupt: on Ctrl-C.
     """
     directory = _photographs(report) if options.directory is None else options.directory
     job = TuneJob(str(directory), options.size, options.batch_size, options.interpolation, options.seconds)
     found: FoundImages | None = None
     first: FirstPass | None = None
     readings: list[WorkersReading] = []
-    interrupted = False
+    trouble: BaseException | None = None
     try:
         with MeasuringProcess(job) as process:
             findings = process.findings()
@@ -78,8 +80,8 @@ def run_tune(options: TuneOptions, report: TuneReport) -> None:
                         readings.append(finding)
                         rate, workers = finding.reading.value, finding.workers
                         now(f"Measuring: {counted(workers, 'worker')}, {rate:,.0f} images/s")
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, SystemExit, CommandError) as error:
+        trouble = error
     if found is not None and first is not None and readings:
         measured = by_workers(readings)
         report.result(
@@ -91,13 +93,13 @@ def run_tune(options: TuneOptions, report: TuneReport) -> None:
                 measured=measured,
                 needed_images_per_s=options.needed_images_per_s,
                 choice=choose(measured, options.needed_images_per_s),
-                interrupted=interrupted,
+                stopped=trouble is not None,
             )
         )
-    elif not interrupted:
+    elif trouble is None:
         raise _too_slow(job, found)
-    if interrupted:
-        raise KeyboardInterrupt
+    if trouble is not None:
+        raise trouble
 
 
 def _photographs(report: TuneReport) -> Path:

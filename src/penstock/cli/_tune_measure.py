@@ -11,10 +11,10 @@ import pickle
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from PIL import Image
@@ -91,65 +91,63 @@ def measure_folder(job: TuneJob, tell: Tell) -> None:
             tell(Done())
 
 
-@dataclass
+@final
 class _Bench:
-    """A flow, and how it is measured."""
+    """Measures a flow.
 
-    flow: DirectoryIterator
-    job: TuneJob
-    cpus: int = 0
-    has_quota: bool = False
+    Args:
+        flow: of the user's images.
+        job: what to measure.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, flow: DirectoryIterator, job: TuneJob) -> None:
         self.cpus = usable_cpus()
+        self._flow, self._job = flow, job
         affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.cpus
-        self.has_quota = self.cpus < affinity  # what others do on the machine's other CPUs takes nothing away then
+        self._has_quota = self.cpus < affinity  # what others do on the machine's other CPUs takes nothing away then
 
     def first_pass(self) -> FirstPass:
-        """Choose the size of batches, and read files that have not been read yet."""
-        flow, job = self.flow, self.job
+        """Read files that nobody has read yet, and choose the size of batches."""
+        flow, job = self._flow, self._job
         self._set_workers(0)
         flow.batch_size = 1
         batch_bytes = job.batch_size * flow.peak_bytes
-        reads, began = FileReads.now(), perf_counter()
-        images = 0
-        while images < min(_PROBED_IMAGES, flow.n):
-            images += len(next(flow)[0])
-            if perf_counter() - began >= _PROBE_SHARE * job.seconds:
-                break
-        probed_s = perf_counter() - began
-        most = int(_READING_SHARE * job.seconds / _BATCHES_IN_READING * images / probed_s)
-        rate, workers = images / probed_s, 0
-        if images < flow.n:
-            flow.batch_size = max(1, min(job.batch_size, most))
-            self._set_workers(self.cpus)
-            workers, reads, began, images = self.cpus, FileReads.now(), perf_counter(), 0
-            while images < flow.n and perf_counter() - began < _FIRST_PASS_SHARE * job.seconds:
-                images += len(next(flow)[0])
-            rate = images / (perf_counter() - began)
-        else:
-            flow.batch_size = max(1, min(job.batch_size, most))
+        reads = FileReads.now()
+        workers, (images, rate) = 0, self._read(min(_PROBED_IMAGES, flow.n), _PROBE_SHARE)
+        batch_s = _READING_SHARE * job.seconds / _BATCHES_IN_READING
+        flow.batch_size = max(1, min(job.batch_size, int(batch_s * rate)))
+        if images < flow.n:  # what was read one by one is not all there is
+            reads, workers = FileReads.now(), self.cpus
+            self._set_workers(workers)
+            images, rate = self._read(flow.n, _FIRST_PASS_SHARE)
         return FirstPass(images, rate, workers, reads_since(reads), flow.batch_size, batch_bytes)
 
     def measure(self, workers: int, tell: Tell) -> float:
         """One reading."""
         reads = FileReads.now()
         reading = with_load(lambda: self._drained(workers))
-        if self.has_quota:
+        if self._has_quota:
             reading = replace(reading, others_cores=0.0)
         tell(WorkersReading(workers, reading, reads_since(reads)))
         return reading.value
 
+    def _read(self, most: int, share: float) -> tuple[int, float]:
+        """Take up to so many images, or for a share of the time; returns how many they were, and how many a second."""
+        images, began = 0, perf_counter()
+        while images < most and (not images or perf_counter() - began < share * self._job.seconds):
+            images += len(next(self._flow)[0])
+        return images, images / (perf_counter() - began)
+
     def _drained(self, workers: int) -> Reading:
         self._set_workers(workers)
-        pace = Pace(max(1, workers), self.flow.max_queue_size if workers else 0)
-        return drain((len(batch[0]) for batch in self.flow), pace, _READING_SHARE * self.job.seconds)
+        pace = Pace(max(1, workers), self._flow.max_queue_size if workers else 0)
+        return drain((len(batch[0]) for batch in self._flow), pace, _READING_SHARE * self._job.seconds)
 
     def _set_workers(self, workers: int) -> None:
         # A batch for each to be at and one more: all that are made ahead have to be taken before a reading begins, and
         # of a longer queue none would come faster.
-        self.flow.max_queue_size = max(1, workers, min(QUEUE_BATCHES, 2 * workers))
-        self.flow.workers = workers
+        self._flow.max_queue_size = max(1, workers, min(QUEUE_BATCHES, 2 * workers))
+        self._flow.workers = workers
 
 
 def _opened(job: TuneJob) -> tuple[DirectoryIterator, FoundImages]:

@@ -15,6 +15,8 @@ from penstock.cli._tune_choice import Choice, Limit, Measured, fastest, limit_of
 from penstock.cli._tune_findings import QUEUE_BATCHES, FirstPass, FoundImages, TuneJob, WorkersReading
 from penstock.feeding._cpus import usable_cpus
 
+_WORTH_SAYING = 0.005  # of the time that a model waits: half a percent
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -28,7 +30,7 @@ class Tuning:
         measured: the same by the number of workers.
         needed_images_per_s: what the model takes; None where that was not said.
         choice: what is recommended.
-        interrupted: whether the user stopped it.
+        stopped: whether the user, or an error, ended it before its time.
     """
 
     job: TuneJob
@@ -38,7 +40,7 @@ class Tuning:
     measured: tuple[Measured, ...]
     needed_images_per_s: float | None
     choice: Choice
-    interrupted: bool
+    stopped: bool
 
 
 class TuneReport(TerminalReport):
@@ -69,7 +71,7 @@ class TuneReport(TerminalReport):
         rounds = min(len(each.images_per_s) for each in tuning.measured)
         reads = summed([each.reads for each in tuning.readings])
         came = "" if reads is None else f"; files {reads.words()}"
-        stopped = "Stopped. " if tuning.interrupted else ""
+        stopped = "Stopped. " if tuning.stopped else ""
         if any(_is_unstable(each) for each in tuning.measured):
             self._say("* unstable: quartiles more than 15 % of the median apart, or fewer than three rounds")
         self._say(f"{stopped}Medians of {counted(rounds, 'round')}, taken in turns{came}.")
@@ -126,12 +128,10 @@ def _verdict(tuning: Tuning) -> str:
     short = ""
     if choice.keeps_up is False and need is not None:
         waits = 1 - choice.images_per_s / need
-        so = (
-            f"would wait {100 * waits:.0f} % of the time"
-            if waits >= 0.005
-            else "leaves the feed less than 10 % to spare"
-        )
-        short = f"The model takes {_rate(need)} images/s and {so}: "
+        trouble = f"would wait {100 * waits:.0f} % of the time"
+        if waits < _WORTH_SAYING:
+            trouble = "leaves the feed less than 10 % to spare"
+        short = f"The model takes {_rate(need)} images/s and {trouble}: "
     said = {
         Limit.MODEL: f"Nothing limits but the model: it takes {_rate(need or 0)} images/s, and {feeds} "
         f"{_rate(choice.images_per_s)}.",
