@@ -197,6 +197,19 @@ def test_the_time_is_kept_with_images_that_take_a_second_each(tmp_path):
     assert perf_counter() - began < 1.5 + 4
 
 
+@pytest.mark.skipif(os.name == "nt", reason="processes are not stopped there")
+def test_the_time_is_kept_where_nothing_comes_any_more(tmp_path):
+    """As from a network drive that does not answer."""
+    write_images(tmp_path / "photos", 2)
+    with MeasuringProcess(TuneJob(str(tmp_path / "photos"), (32, 32), 2, "nearest", 0.5), grace_s=0.5) as process:
+        findings = process.findings()
+        assert next(findings) == Ready()
+        os.kill(process._process.pid, signal.SIGSTOP)
+        began = perf_counter()
+        assert Done() not in list(findings)
+    assert perf_counter() - began < 1 + 4
+
+
 def test_images_of_which_none_is_measured_in_time_end_in_one_line(tmp_path, capsys):
     write_large_images(tmp_path / "photos")
     options = TuneOptions(tmp_path / "photos", (32, 32), 32, "nearest", seconds=0.1, step_ms=0)
@@ -284,6 +297,33 @@ def test_verdicts(capsys, need, own, reads, words):
     assert re.search(rf"^{words}", said, re.MULTILINE), said
     assert "19 MB" in said
     assert "190 MB" in said
+
+
+def test_the_readme_shows_what_it_prints(capsys, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (shown,) = re.findall(r"```console\n\$ penstock tune photos .*?\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.setattr("penstock.cli._tune_report.usable_cpus", lambda: 2)
+    rounds = {  # images per second, and cores in use
+        0: ((1050, 1291, 1291, 1291, 1291, 1367), 0.98),
+        1: ((1187, 1285, 1285, 1285, 1285, 1405), 1.0),
+        2: ((1263, 1300, 1901, 1901, 2400, 2447), 1.38),
+        4: ((1174, 2438, 2438, 2438, 2438, 2670), 1.706),
+        8: ((1837, 2245, 2245, 2245, 2245, 2759), 1.8),
+    }
+    readings = tuple(
+        WorkersReading(workers, Reading(rate, 1.0, own_cores=cores), FileReads(0, 100))
+        for workers, (rates, cores) in rounds.items()
+        for rate in rates
+    )
+    job = TuneJob("photos", (224, 224), 32, "nearest", 25)
+    found, first = FoundImages(512, 8), FirstPass(512, 1032.0, 2, FileReads(0, 100), 32, 19_300_000)
+    report = TuneReport(Console(highlight=False, markup=False, soft_wrap=True, width=80))
+    report.heading(job, found)
+    report.first_pass(first, job)
+    report.result(
+        Tuning(job, found, first, readings, by_workers(readings), None, choose(by_workers(readings)), stopped=False)
+    )
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == shown.splitlines()
 
 
 def test_the_line_holds_nothing_that_needs_no_saying():
