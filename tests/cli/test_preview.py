@@ -36,7 +36,7 @@ def pixels_of(path: Path) -> np.ndarray:
 def test_the_picture_is_the_one_of_the_flow_with_the_same_settings(tmp_path):
     write_photographs(tmp_path / "photos", **{"cats/old": 3, "cats-too": 2, "dogs": 4})
     before = files_below(tmp_path / "photos")
-    options = [*RANGES, "--rows", "3", "--columns", "2", "--seed", "7", "--size", "130x140", "--out", "here/a.png"]
+    options = [*RANGES, "--rows", "3", "--columns", "2", "--seed", "7", "--size", "130", "140", "--out", "here/a.png"]
     done = penstock("preview", "photos", *options, cwd=tmp_path, missing=NO_KERAS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "3 images of 9, as 2 epochs would show them: here/a.png\n"
@@ -61,7 +61,7 @@ def test_the_picture_is_the_one_of_the_flow_with_the_same_settings(tmp_path):
 def test_flat_images_are_explained_and_an_earlier_picture_is_replaced(tmp_path):
     write_photographs(tmp_path, photos=3)
     for _ in range(2):
-        done = penstock("preview", "photos", "--explain", "--columns", "1", "--size", "200", cwd=tmp_path)
+        done = penstock("preview", "photos", "--explain", "--columns", "1", "--size", "200", "200", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == "3 images of 3, as 1 epoch would show them: preview.png\n"
     picture = pixels_of(tmp_path / "preview.png")
@@ -72,7 +72,7 @@ def test_flat_images_are_explained_and_an_earlier_picture_is_replaced(tmp_path):
 def test_another_image_is_shown_for_a_damaged_one(tmp_path):
     write_photographs(tmp_path, photos=2)
     (tmp_path / "photos" / "0.jpg").write_bytes(b"no image")
-    done = penstock("preview", "photos", "--rows", "2", "--columns", "1", "--size", "128", cwd=tmp_path)
+    done = penstock("preview", "photos", "--rows", "2", "--columns", "1", "--size", "128", "128", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     picture = pixels_of(tmp_path / "preview.png")
     np.testing.assert_array_equal(picture[:128], picture[132:])
@@ -121,7 +121,7 @@ def test_a_folder_without_an_image_that_can_be_read_ends_in_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", ["--size 0", "--size 9x", "--size 1x2x3", "--out a.jpg", "--rows 0"])
+@pytest.mark.parametrize("options", ["--size 0 9", "--size 9", "--size 1x2 3", "--out a.jpg", "--rows 0"])
 def test_values_that_an_option_does_not_take_are_refused_by_its_name(tmp_path, options):
     (tmp_path / "photos").mkdir()
     done = penstock("preview", "photos", *options.split(), cwd=tmp_path, missing="numpy")

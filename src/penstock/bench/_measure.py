@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 from penstock.bench._load import LoadMeter
@@ -123,6 +124,14 @@ def drain(feed: Iterator[int], pace: Pace, seconds: float, clock: Clock = perf_c
             return Reading(images / wall_s, wall_s, images)
 
 
+def with_load(measure: Callable[[], Reading]) -> Reading:
+    """A reading that knows who else used the processor."""
+    meter = LoadMeter()
+    reading = measure()
+    load = meter.load()
+    return replace(reading, own_cores=load.own_cores, others_cores=load.others_cores)
+
+
 def run_rounds(
     sides: Sequence[Side], rounds: int, seconds: float, tell: Callable[[str], None]
 ) -> Mapping[str, tuple[Reading, ...]]:
@@ -142,10 +151,8 @@ def run_rounds(
         side.measure(0)
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
-            meter = LoadMeter()
-            reading = side.measure(seconds)
-            load = meter.load()
-            readings[side.name].append(replace(reading, own_cores=load.own_cores, others_cores=load.others_cores))
-            beside = f"  (others: {load.others_cores:.2f} cores)" if load.others_cores > DISTURBED_CORES else ""
+            reading = with_load(partial(side.measure, seconds))
+            readings[side.name].append(reading)
+            beside = f"  (others: {reading.others_cores:.2f} cores)" if reading.others_cores > DISTURBED_CORES else ""
             tell(f"round {number + 1}/{rounds}  {side.name}: {reading.value:,.1f} {side.unit}{beside}")
     return {name: tuple(values) for name, values in readings.items()}

@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `penstock check`, `penstock preview` and, in time, their sisters.
+"""The command line: `penstock demo`, `check`, `preview`, `tune` and, in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -14,6 +14,15 @@
     _check_report     what it says
     _check_list       the list that it writes
     _preview          what `penstock preview` does
+    _tune             what `penstock tune` does, step by step
+    _tune_report      what it says
+    _tune_process     the process that measures, from without
+    _tune_measure     and from within
+    _tune_rounds      in which order it measures
+    _tune_findings    what it tells
+    _tune_choice      which setting to recommend
+    _file_reads       whether files came from the disk
+    _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print
     _quiet            decoders that would talk into them
     _ctrl_c           which Keras would swallow

@@ -10,6 +10,10 @@ import typer
 import penstock
 from penstock.cli._endings import CANNOT_SCAN, plain_endings
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
+
+_LARGEST_PX = 16_384
+
 app = typer.Typer(
     name="penstock",
     help="Feeds images to Keras models: augmented, in order, on all cores.",
@@ -37,6 +41,18 @@ def _list_file(path: Path | None) -> Path | None:
     return path
 
 
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    if not all(0 < side <= _LARGEST_PX for side in size):
+        raise typer.BadParameter(f"should be two numbers of pixels from 1 to {_LARGEST_PX}.")
+    return size
+
+
+def _interpolation(name: str) -> str:
+    if name not in INTERPOLATIONS:
+        raise typer.BadParameter(f"should be one of {', '.join(INTERPOLATIONS)}.")
+    return name
+
+
 def _workers(text: str) -> str:
     if text != "auto" and not text.isdecimal():
         raise typer.BadParameter('should be "auto" or a number from 0 on.')
@@ -47,13 +63,6 @@ def _png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise typer.BadParameter("should be a file that ends in .png.")
     return path
-
-
-def _size(text: str) -> str:
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) <= 4096 for side in sides):
-        raise typer.BadParameter('should be a number of pixels from 1 to 4096, or two, "HEIGHTxWIDTH".')
-    return text
 
 
 @app.callback()
@@ -157,9 +166,9 @@ def preview(
         bool, typer.Option("--explain", help="Show the originals, too, and write what was drawn under each image.")
     ] = False,
     size: Annotated[
-        str,
-        typer.Option(metavar="HxW", callback=_size, help="Height and width in which images are loaded, in pixels."),
-    ] = "256",
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
+    ] = (256, 256),
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same picture.")] = 0,
     rotation_range: Annotated[float, typer.Option(help="Degrees.")] = 0.0,
     width_shift_range: Annotated[float, typer.Option(help="Below 1 a share of the width, else pixels.")] = 0.0,
@@ -181,7 +190,6 @@ def preview(
     with plain_endings():
         from penstock.cli._preview import PreviewOptions, run_preview
 
-        height, _, width = size.lower().partition("x")
         run_preview(
             PreviewOptions(
                 directory=directory,
@@ -189,7 +197,7 @@ def preview(
                 rows=rows,
                 columns=columns,
                 explain=explain,
-                size=(int(height), int(width or height)),
+                size=size,
                 seed=seed,
                 rotation_range=rotation_range,
                 width_shift_range=width_shift_range,
@@ -204,3 +212,48 @@ def preview(
             ),
             typer.echo,
         )
+
+
+@app.command()
+def tune(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The images, in class folders or flat. Left out: the photographs of `penstock demo`.",
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
+    ] = (224, 224),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    interpolation: Annotated[
+        str, typer.Option(metavar="NAME", callback=_interpolation, help=f"One of {', '.join(INTERPOLATIONS)}.")
+    ] = "nearest",
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure, once Keras is loaded.")] = 60,
+    step_ms: Annotated[
+        float, typer.Option(min=0, help="What your model takes for a batch, in milliseconds; 0: as little as can be.")
+    ] = 0,
+) -> None:
+    """Measure a folder of images with more and more workers, and print the line to paste.
+
+    The augmentation is that of the cats-and-dogs example: rotation, shifts, zoom and flips.
+    """
+    with plain_endings():
+        from rich.console import Console
+
+        from penstock.cli._tune import TuneOptions, run_tune
+        from penstock.cli._tune_report import TuneReport
+
+        options = TuneOptions(
+            directory=directory,
+            size=size,
+            batch_size=batch_size,
+            interpolation=interpolation,
+            seconds=seconds,
+            step_ms=step_ms,
+        )
+        run_tune(options, TuneReport(Console(highlight=False, markup=False, soft_wrap=True)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from penstock.cli._demo_report import DemoReport
 from penstock.cli._endings import CommandError
+from penstock.cli._load_keras import load_keras
 from penstock.cli._photographs import make_crops, shipped_photographs
 from penstock.cli._picture import check_picture, save_picture
 from penstock.cli._training_images import TrainingImages, crops_to_train_on, folder_to_train_on
@@ -58,14 +58,7 @@ def run_demo(options: DemoOptions) -> None:
     picture = options.out / "augmented.png"
     check_picture(picture, "demo")
     with report.busy("Loading Keras"):
-        # Keras reads its back end's name when it is imported; hence not at the top.
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            import keras
-        except ValueError:
-            backend = os.environ["KERAS_BACKEND"]
-            raise CommandError(f"KERAS_BACKEND should be a back end that Keras has. Received: {backend!r}") from None
+        keras = load_keras()
 
         from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
         from penstock.cli._feed_rates import measure_feeds
@@ -73,9 +66,6 @@ def run_demo(options: DemoOptions) -> None:
         from penstock.cli._grid import augmented_grid
         from penstock.cli._training import train
 
-        keras.config.disable_interactive_logging()  # or every flow would say how many images it found
-        keras.config.set_image_data_format("channels_last")
-        keras.config.set_floatx("float32")
         keras.utils.set_random_seed(options.seed)
     report.heading(keras.version(), keras.config.backend())
 

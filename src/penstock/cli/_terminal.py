@@ -20,13 +20,13 @@ class TerminalReport:
         self._console = console
 
     @contextmanager
-    def busy(self, what: str) -> Iterator[None]:
-        """A spinner."""
+    def busy(self, what: str) -> Iterator[Callable[[str], None]]:
+        """A spinner, and a function that gives it another text."""
         if self._console.is_terminal:
-            with self._console.status(f"{what} ..."):
-                yield
+            with self._console.status(f"{what} ...") as status:
+                yield lambda text: status.update(f"{text} ...")
         else:
-            yield
+            yield lambda _: None
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
