@@ -1,4 +1,4 @@
-"""Which workers are measured, in which order, and which are recommended, on figures that were recorded."""
+"""Which workers are measured, in which order, and which are recommended, on figures as quiet and busy machines give them."""
 
 from __future__ import annotations
 
