@@ -25,6 +25,7 @@ from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
+from penstock.keras._trace import trace_for_backend
 
 
 class Stream(FedDataset):
@@ -387,6 +388,7 @@ class Stream(FedDataset):
                     max_queue_bytes=self._feeding.max_queue_bytes,
                     timeout_s=self._feeding.patience_s,
                     stats=self._stats,
+                    trace=trace_for_backend(),
                 )
                 self._check_still_open(self._feeder)
             return self._feeder

@@ -13,7 +13,7 @@ from penstock.monitor._probes import Rate
 
 @final
 class FeedProbe:
-    """Four numbers of each running feed, `feed_0_...` for the first one.
+    """Five numbers of each running feed, `feed_0_...` for the first one.
 
     - `feed_0_samples_per_s`: delivered.
     - `feed_0_wait_percent`: of the time, that the consumer waited for a batch.

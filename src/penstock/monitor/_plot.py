@@ -28,21 +28,23 @@ class _Panel:
         columns: a pattern of their names; its group, if any, names a line.
         is_percent: from 0 to 100.
         scale: from the column to the unit.
+        one: what a line is of, where the title does not say it.
     """
 
     title: str
     columns: str
     is_percent: bool = False
     scale: float = 1.0
+    one: str = ""
 
 
 _PANELS = (
     _Panel("CPU of the machine, %", r"cpu_percent", is_percent=True),
     _Panel("GPU, %", r"gpu_(\d+)_percent", is_percent=True),
     _Panel("CPU of each worker, %", r"worker_(\d+)_cpu_percent", is_percent=True),
-    _Panel("training waits for data, %", r"feed_(\d+)_wait_percent", is_percent=True),
-    _Panel("samples/s", r"feed_(\d+)_samples_per_s"),
-    _Panel("queue, % full", r"feed_(\d+)_queue_percent", is_percent=True),
+    _Panel("training waits for data, %", r"feed_(\d+)_wait_percent", is_percent=True, one="flow "),
+    _Panel("samples/s", r"feed_(\d+)_samples_per_s", one="flow "),
+    _Panel("queue, % full", r"feed_(\d+)_queue_percent", is_percent=True, one="flow "),
     _Panel("memory, GB", r"memory_mb", scale=1e-3),
     _Panel("GPU memory, GB", r"gpu_(\d+)_memory_mb", scale=1e-3),
     _Panel("read from disk, MB/s", r"disk_read_mb_per_s"),
@@ -73,8 +75,11 @@ def plot(records: Records, title: str | None, *, vert: bool) -> Figure:
         _draw(axes, records, panel, lines)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    for axes in grid[-1]:
+    for axes in list(grid.flat)[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
         axes.set_xlabel("seconds")
+        axes.tick_params(labelbottom=True)
+    if shades := {str(shade.get_label()): shade for shade in grid.flat[0].patches}:
+        figure.legend(shades.values(), shades.keys(), loc="outside lower right", frameon=False, ncols=2)
     if title is not None:
         figure.suptitle(title)
     return figure
@@ -87,7 +92,7 @@ def _lines(records: Records, panel: _Panel) -> list[tuple[str, Array]]:
         match = re.fullmatch(panel.columns, name)
         values = records[name] * panel.scale
         if match and np.isfinite(values).any() and (panel.is_percent or np.nanmax(values) > 0):
-            found.append(("".join(match.groups()), values))
+            found.append((panel.one + "".join(match.groups()), values))
     return found
 
 
@@ -96,7 +101,8 @@ def _draw(axes: Axes, records: Records, panel: _Panel, lines: list[tuple[str, Ar
     for name, values in lines:
         axes.plot(time_s, _smoothed(time_s, values), linewidth=1.5, label=name)
     if 1 < len(lines) <= _MOST_NAMED:
-        axes.legend(loc="upper right", frameon=False, ncols=len(lines), fontsize="small")
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}  # where no line is
+        axes.legend(**above, frameon=False, ncols=len(lines), fontsize="small", handlelength=1, columnspacing=1)
     axes.set_title(panel.title, loc="left", fontsize="medium")
     axes.set_ylim(bottom=0, top=max(100, *(np.nanmax(values) for _, values in lines)) if panel.is_percent else None)
     axes.set_xlim(0, max(float(time_s[-1]), 1e-3))
@@ -111,7 +117,7 @@ def _draw_marks(axes: Axes, records: Records) -> None:
         axes.axvline(begin_s, linestyle=":", **line)
     for kind, color in (("validation", "tab:green"), ("callbacks", "tab:purple")):
         for _, begin_s, end_s in records.spans(kind):
-            axes.axvspan(begin_s, end_s, color=color, alpha=0.15, linewidth=0)
+            axes.axvspan(begin_s, end_s, color=color, alpha=0.25, linewidth=0, label=kind)
 
 
 def _smoothed(time_s: Array, values: Array) -> Array:
