@@ -33,14 +33,15 @@ class Rate:
 
     Args:
         clock: seconds.
+        nothing_at_s: when the count was 0, by the clock, if that is known.
     """
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter, nothing_at_s: float | None = None) -> None:
         self._clock = clock
-        self._last: tuple[float, float] | None = None
+        self._last = None if nothing_at_s is None else (nothing_at_s, 0.0)
 
     def __call__(self, count: float) -> float | None:
-        """Growth per second since the last call; None at the first."""
+        """Growth per second since the last call; None at the first, if nothing is known of before."""
         now_s, before = self._clock(), self._last
         self._last = now_s, count
         if before is None or now_s <= before[0]:

@@ -74,9 +74,9 @@ class _Rounds:
     def _run(self) -> None:
         number, last_s, is_over = 0, -math.inf, False
         while not is_over:
-            is_over = _rings(self._over, self._began_s + number * self._interval_s - perf_counter())
+            is_over = number > 0 and _rings(self._over, self._began_s + number * self._interval_s - perf_counter())
             now_s = perf_counter() - self._began_s
-            # The second round comes in any case: with it there are rates, of however short a time.
+            # Two rounds come in any case: with them there are rates, of however short a time.
             if not is_over or number < 2 or now_s - last_s >= self._interval_s / 2:
                 self._receive(now_s, self._measured())
             number, last_s = int((perf_counter() - self._began_s) / self._interval_s + 1.5), now_s
