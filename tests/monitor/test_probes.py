@@ -108,7 +108,7 @@ def test_a_busy_thread_takes_a_core_and_an_idle_one_none() -> None:
         over.set()
         idle.join(60)
     assert set(measured) == {"worker_0_cpu_percent", "worker_1_cpu_percent"}
-    assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=10)
+    assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=25)
     assert measured["worker_0_cpu_percent"] > 10
     assert measured["worker_1_cpu_percent"] < 5
 
@@ -124,7 +124,7 @@ def test_a_busy_process_takes_a_core_and_an_idle_one_none() -> None:
         began, used = time.perf_counter(), sum(process.cpu_times()[:2])
         measured = after(0.5, WorkerProbe(lambda: [busy, idle]))
         share = (sum(process.cpu_times()[:2]) - used) / (time.perf_counter() - began)
-    assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=10)
+    assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=25)
     assert measured["worker_0_cpu_percent"] > 10
     assert measured["worker_1_cpu_percent"] < 5
 
@@ -188,17 +188,26 @@ def test_disks_that_the_system_does_not_tell_of_are_absent(answer: Any, monkeypa
             raise answer
 
     monkeypatch.setattr(psutil, "disk_io_counters", counters)
-    probe = DiskProbe()
-    assert probe() == probe() == {}
-
-
-def test_disks_are_measured_in_megabytes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    counters = SimpleNamespace(read_bytes=0)
-    monkeypatch.setattr(psutil, "disk_io_counters", lambda: counters)
-    probe = DiskProbe()
+    clock = FakeClock()
+    probe = DiskProbe(clock)
     assert probe() == {}
-    counters.read_bytes = 10**12
-    assert probe()["disk_read_mb_per_s"] > 0
+    clock.now = 1.0
+    assert probe() == {}
+
+
+def test_disks_are_looked_at_once_a_second_and_told_in_megabytes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    counters, clock = SimpleNamespace(read_bytes=0), FakeClock()
+    monkeypatch.setattr(psutil, "disk_io_counters", lambda: counters)
+    probe = DiskProbe(clock)
+    assert probe() == {}
+    counters.read_bytes, clock.now = 30_000_000, 0.5
+    assert probe() == {}
+    clock.now = 1.5
+    assert probe() == {"disk_read_mb_per_s": 20.0}
+    counters.read_bytes, clock.now = 90_000_000, 2.0
+    assert probe() == {"disk_read_mb_per_s": 20.0}
+    clock.now = 2.5
+    assert probe() == {"disk_read_mb_per_s": 60.0}
 
 
 def test_the_counts_of_feeds_become_rates() -> None:

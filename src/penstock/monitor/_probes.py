@@ -6,6 +6,7 @@ what has been since the call before, so the first call may give none.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ import psutil  # type: ignore[import-untyped]
 from penstock._types import WorkerId
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 Workers = Callable[[], Sequence[WorkerId]]
 
 
@@ -76,12 +78,28 @@ class MachineProbe:
 
 @final
 class DiskProbe:
-    """`disk_read_mb_per_s`: of all disks of the machine; none where the system does not tell, as in some containers."""
+    """`disk_read_mb_per_s`: of all disks of the machine; none where the system does not tell, as in some containers.
 
-    def __init__(self) -> None:
-        self._rate = Rate()
+    It looks once a second, since a look takes 0.1 to 0.3 ms, and says the same until the next one.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._rate = Rate(clock)
+        self._looks_at_s = -math.inf
+        self._measured: Mapping[str, float] = {}
 
     def __call__(self) -> Mapping[str, float]:
+        now_s = self._clock()
+        if now_s >= self._looks_at_s:
+            self._looks_at_s = now_s + 1.0
+            self._measured = self._look()
+        return self._measured
+
+    def _look(self) -> Mapping[str, float]:
         counters: Any = None
         with suppress(NotImplementedError, OSError, RuntimeError):
             counters = psutil.disk_io_counters()
@@ -104,10 +122,7 @@ class MemoryProbe:
     def __call__(self) -> Mapping[str, float]:
         used = self._own.memory_info().rss
         for pid in {worker.pid for worker in self._workers()} - {self._own.pid}:
-            with suppress(psutil.Error):  # it has ended meanwhile
-                memory = psutil.Process(pid).memory_info()
-                # The proportional share would be exact, and costs milliseconds a process.
-                used += memory.rss - getattr(memory, "shared", 0)
+            used += _private_bytes(pid)
         return {"memory_mb": used / 1e6}
 
 
@@ -156,6 +171,19 @@ def _cpu_s(worker: WorkerId) -> float | None:
     except (OSError, ValueError):
         return _process_cpu_s(worker.pid) if worker.thread is None else None
     return (int(user) + int(system)) / _TICKS_PER_S
+
+
+def _private_bytes(pid: int) -> int:
+    """Memory that a process shares with no other; 0 if it has ended. The exact share would cost milliseconds."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # a third of the time that psutil takes
+            resident, shared = file.read(4096).split()[1:3]
+        return (int(resident) - int(shared)) * _PAGE_BYTES
+    except (OSError, ValueError):
+        with suppress(psutil.Error):
+            memory = psutil.Process(pid).memory_info()
+            return int(memory.rss - getattr(memory, "shared", 0))
+    return 0
 
 
 def _process_cpu_s(pid: int) -> float | None:
