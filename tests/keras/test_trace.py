@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.backends
 BACKEND = keras.backend.backend()
 
 
-def flow_of() -> Any:
+def flow_of(pool: Any = None) -> Any:
     x = np.zeros((64, 32, 32, 3), "uint8")
-    return ImageDataGenerator(rotation_range=10).flow(x, batch_size=16, workers=2)
+    return ImageDataGenerator(rotation_range=10, pool=pool).flow(x, batch_size=16, workers=2)
 
 
 def numbers() -> Any:
@@ -62,11 +63,17 @@ def _consume(data: Any) -> None:
         next(data)
 
 
-@pytest.mark.parametrize("kind", ["image flow", "generator"])
+@pytest.mark.parametrize("kind", ["image flow", "generator", "pool"])
 def test_the_trace_holds_the_wait_for_batches_and_the_making_by_threads(kind: str, tmp_path: Path) -> None:
-    with flow_of() if kind == "image flow" else feed(numbers, workers=1) as data:
-        next(data)
-        assert spans(data, tmp_path) == {"penstock: wait", "penstock: make"}
+    with ThreadPoolExecutor(2) as pool:
+        made = {
+            "image flow": flow_of,
+            "generator": lambda: feed(numbers, workers=1),
+            "pool": lambda: flow_of(pool=pool),
+        }
+        with made[kind]() as data:
+            next(data)
+            assert spans(data, tmp_path) == {"penstock: wait", "penstock: make"}
 
 
 def test_where_the_caller_makes_batches_there_is_the_wait_alone(tmp_path: Path) -> None:

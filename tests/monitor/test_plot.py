@@ -116,6 +116,16 @@ def test_gaps_stay_gaps() -> None:
     assert np.isfinite(drawn[20:]).all()
 
 
+@pytest.mark.parametrize(("rows", "window"), [(15, 1), (100, 5), (1000, 10)])
+def test_lines_are_means_over_a_second_or_less_of_a_short_time(rows: int, window: int) -> None:
+    once = np.zeros(rows)
+    once[rows // 2] = 60.0
+    (axes,) = plot(Records({"time_s": np.arange(rows) / 10, "cpu_percent": once}), None, vert=True).axes
+    drawn = axes.lines[0].get_ydata()
+    assert np.count_nonzero(drawn) == window
+    np.testing.assert_allclose(drawn[drawn > 0], 60 / window)
+
+
 def test_a_use_of_more_than_all_is_seen() -> None:
     """A process may use several cores."""
     records = records_of("worker_0_cpu_percent")

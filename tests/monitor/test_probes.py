@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from fakes import FakeClock
+from fakes import FakeClock, fake_nvml
 from penstock._types import WorkerId
 from penstock.feeding._stats import FeedStats
 from penstock.monitor._feed_probe import FeedProbe
@@ -257,23 +257,6 @@ def test_a_consumer_waits_no_more_than_all_of_the_time() -> None:
 def test_without_the_package_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert gpu_probe() is None
-
-
-def fake_nvml(gpus: int) -> Any:
-    """NVIDIA's library, on a machine with so many."""
-    nvml: Any = ModuleType("pynvml")
-    nvml.NVMLError = type("NVMLError", (Exception,), {})
-
-    def init() -> None:
-        if not gpus:
-            raise nvml.NVMLError("Driver Not Loaded")
-
-    nvml.nvmlInit = init
-    nvml.nvmlDeviceGetCount = lambda: gpus
-    nvml.nvmlDeviceGetHandleByIndex = lambda number: number
-    nvml.nvmlDeviceGetUtilizationRates = lambda handle: SimpleNamespace(gpu=90 + handle, memory=10)
-    nvml.nvmlDeviceGetMemoryInfo = lambda handle: SimpleNamespace(total=10**10, free=0, used=10**9 * (handle + 1))
-    return nvml
 
 
 def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fakes import fake_nvml
 from penstock import FlowClosed, ImageDataGenerator, feed
 from penstock.monitor._monitor import Monitor
 from penstock.monitor._sampler import Sampler
@@ -232,6 +233,15 @@ def test_two_monitors_measure_the_same_machine() -> None:
         assert np.nanmax(monitor.records["cpu_percent"]) > 0
 
 
+@pytest.mark.parametrize("gpus", [None, 0, 2])
+def test_gpus_have_columns_where_there_are_any(gpus: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None if gpus is None else fake_nvml(gpus))
+    with Monitor(feeds=list) as monitor:
+        pass
+    found = [name for name in monitor.records if name.startswith("gpu")]
+    assert found == [f"gpu_{k}_{what}" for k in range(gpus or 0) for what in ("percent", "memory_mb")]
+
+
 def test_saving_goes_by_the_ending(tmp_path: Path) -> None:
     with Monitor(feeds=list) as monitor:
         pass
@@ -262,11 +272,16 @@ def has_delivered(monitor: Monitor, feed: str) -> bool:
     return name in set(records) and np.nanmax(np.nan_to_num(records[name])) > 0
 
 
+def has_workers(monitor: Monitor, count: int) -> bool:
+    """Whether so many have been measured; where the system does not tell of threads, they never are."""
+    return sys.platform != "linux" or f"worker_{count - 1}_cpu_percent" in set(monitor.records)
+
+
 def test_a_flow_that_is_made_and_closed_meanwhile_has_figures_while_it_runs() -> None:
     with Monitor(0.02) as monitor:
         before = monitor.duration
         with flow_of(2) as flow:
-            consume(flow, until=lambda: has_delivered(monitor, "feed_0"))
+            consume(flow, until=lambda: has_delivered(monitor, "feed_0") and has_workers(monitor, 2))
         closed = monitor.duration
         with pytest.raises(FlowClosed):
             next(flow)

@@ -257,7 +257,8 @@ class Feeder:
         pool = SlotPool(BatchSpec(()) if self._maker.spec is None else self._maker.spec.with_rows(rows), 0)
         arrays = pool.arrays(pool.fresh(), rows)
         began = perf_counter()
-        report = make(self._maker, step, arrays)
+        with self._trace("penstock: wait"):
+            report = make(self._maker, step, arrays)
         with self._lock:
             self._count(step, report, perf_counter() - began)
         return Batch.of(step, arrays, report)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
 
 _SMOOTHED_S = 1.0  # a CPU's use over 0.1 s is mostly noise
+_DETAILS = 20  # that a short time still shows
 _MOST_NAMED = 4  # lines in a legend
 
 
@@ -121,9 +122,9 @@ def _draw_marks(axes: Axes, records: Records) -> None:
 
 
 def _smoothed(time_s: Array, values: Array) -> Array:
-    """Running means over a second, of what is there."""
+    """Running means over a second, or less of a short time, of what is there."""
     step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else _SMOOTHED_S
-    window = max(1, min(len(values), round(_SMOOTHED_S / max(step_s, 1e-6))))
+    window = max(1, min(len(values) // _DETAILS, round(_SMOOTHED_S / max(step_s, 1e-6))))
     known = np.isfinite(values)
     ones = np.ones(window)
     sums = np.convolve(np.where(known, values, 0.0), ones, "same")
