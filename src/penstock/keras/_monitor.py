@@ -16,7 +16,7 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
 
     Use it around anything, as a context manager or with `start` and `stop`, or give it to `fit(callbacks=[monitor])`,
     where epochs, validation and the time that callbacks take are marked, too; what it does not find running, it then
-    starts and stops.
+    starts and stops. A `fit` that fails leaves it running, since Keras does not tell: `stop` it, or begin the next one.
 
     Measured are, as columns of `records`: `cpu_percent` of the machine and `worker_0_cpu_percent` of each worker of the
     flows; `memory_mb` of the program and its worker processes; `gpu_0_percent` and `gpu_0_memory_mb` of each GPU, with
