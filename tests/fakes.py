@@ -1,10 +1,11 @@
-"""Fakes: a maker whose batches say which they are and which can be held at a gate, and a clock that never ticks."""
+"""Fakes: a maker whose batches say which they are and can be held at a gate, a clock that never ticks, and GPUs."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,20 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.sleeps += 1
+
+
+def fake_nvml(gpus: int) -> Any:
+    """NVIDIA's library, on a machine with so many."""
+    nvml: Any = ModuleType("pynvml")
+    nvml.NVMLError = type("NVMLError", (Exception,), {})
+
+    def init() -> None:
+        if not gpus:
+            raise nvml.NVMLError("Driver Not Loaded")
+
+    nvml.nvmlInit = init
+    nvml.nvmlDeviceGetCount = lambda: gpus
+    nvml.nvmlDeviceGetHandleByIndex = lambda number: number
+    nvml.nvmlDeviceGetUtilizationRates = lambda handle: SimpleNamespace(gpu=90 + handle, memory=10)
+    nvml.nvmlDeviceGetMemoryInfo = lambda handle: SimpleNamespace(total=10**10, free=0, used=10**9 * (handle + 1))
+    return nvml

@@ -38,6 +38,8 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "psutil": {"monitor/_probes.py"},
     "pynvml": {"monitor/_gpu_probe.py"},
     "matplotlib": {"monitor/_plot.py"},
+    "prometheus_client": {"monitor/_metrics.py"},
+    "jax": {"keras/_trace.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against
@@ -45,8 +47,8 @@ PEER_DOORS = {  # what the benchmark measures penstock against
     "albumentations": {"bench/peers/_albumentations.py", "bench/peers/_torch_loader.py"},
     "cv2": {"bench/peers/_albumentations.py"},
     "grain": {"bench/peers/_grain.py"},
-    "tensorflow": {"bench/peers/_tf_data.py"},
-    "torch": {"bench/peers/_torch_loader.py"},
+    "tensorflow": {"bench/peers/_tf_data.py", "keras/_trace.py"},
+    "torch": {"bench/peers/_torch_loader.py", "keras/_trace.py"},
 }
 
 
@@ -89,8 +91,9 @@ def test_each_foreign_package_has_one_door(path: Path) -> None:
 
 def test_importing_penstock_imports_no_framework() -> None:
     code = (
-        "import sys, penstock, penstock.feeding._feeder, penstock.batches._images\n"
-        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer'}\n"
+        "import sys, penstock, penstock.feeding._feeder, penstock.batches._images, penstock.monitor\n"
+        "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer',\n"
+        "    'prometheus_client'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +15,8 @@ from penstock._pending import Pending
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
+Trace = Callable[[str], AbstractContextManager[Any]]
+"""Makes a span of a profiler by its name, around what is done in it; `contextlib.nullcontext` for none."""
 Blobs = Sequence[bytes | memoryview | Exception] | None
 """What `BatchMaker.read` hands to `fill`: the bytes of each sample, or why there are none; None without files."""
 

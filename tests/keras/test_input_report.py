@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -42,6 +43,28 @@ def test_a_slow_source_is_told_as_waiting_and_reaches_the_history(capsys: Any) -
     assert len(report.periods) == len(history["input_wait_s"]) == 2
     assert report.periods[1].wait_s == history["input_wait_s"][1] > 0.1
     assert 0 < history["input_wait_share"][1] <= 1
+
+
+def test_the_figures_reach_tensorboard(tmp_path: Path) -> None:
+    with feed(Slow(), workers=1) as batches:
+        callbacks = [InputReport(batches), keras.callbacks.TensorBoard(tmp_path, write_graph=False)]
+        history = model_of(3).fit(batches, epochs=2, verbose=0, callbacks=callbacks).history
+    written = scalars(tmp_path)
+    for name in ("input_wait_s", "input_wait_share"):
+        np.testing.assert_allclose(written[f"epoch_{name}"], history[name], rtol=1e-6)
+
+
+def scalars(folder: Path) -> dict[str, list[float]]:
+    """What event files of TensorBoard's hold, by name."""
+    import tensorflow as tf
+
+    values: dict[str, list[float]] = {}
+    for path in folder.rglob("events.*"):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            for value in tf.compat.v1.Event.FromString(record).summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars" or value.tag.startswith("epoch_"):
+                    values.setdefault(value.tag, []).append(float(tf.make_ndarray(value.tensor)))
+    return values
 
 
 def test_validation_is_no_training() -> None:

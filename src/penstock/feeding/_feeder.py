@@ -21,13 +21,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, final
 
 from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
-from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step, WorkerId
+from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
 from penstock.feeding._plan import Steps
 from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
@@ -85,6 +86,7 @@ class Feeder:
         max_queue_bytes: bound on their memory, or None; one batch is always allowed.
         timeout_s: how long to wait for a batch; None for ever.
         stats: counts to go on from.
+        trace: spans for a profiler, around the consumer's wait for a batch.
     """
 
     def __init__(
@@ -97,10 +99,12 @@ class Feeder:
         max_queue_bytes: int | None = None,
         timeout_s: float | None = None,
         stats: FeedStats | None = None,
+        trace: Trace = nullcontext,
     ) -> None:
         self.plan = plan
         self._maker = maker
         self._timeout_s = timeout_s
+        self._trace = trace
         self._lock = threading.RLock()
         self._queue: deque[_Entry] = deque()
         self._closing = False
@@ -238,10 +242,11 @@ class Feeder:
                 self._drop()
             self._waits_since_s = began = perf_counter()
             try:
-                self._refill(position, end, shuffled, must=True)
-                entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
-                report = self._wait(entry)
-                self._learn(report)
+                with self._trace("penstock: wait"):
+                    self._refill(position, end, shuffled, must=True)
+                    entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
+                    report = self._wait(entry)
+                    self._learn(report)
             finally:
                 self._waits_since_s = None
             waited_s = perf_counter() - began
@@ -277,7 +282,8 @@ class Feeder:
         pool = SlotPool(BatchSpec(()) if self._maker.spec is None else self._maker.spec.with_rows(rows), 0)
         arrays = pool.arrays(pool.fresh(), rows)
         began = perf_counter()
-        report = make(self._maker, step, arrays)
+        with self._trace("penstock: wait"):
+            report = make(self._maker, step, arrays)
         with self._lock:
             self._count(step, report, perf_counter() - began)
         return Batch.of(step, arrays, report)

@@ -19,6 +19,7 @@ from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.feeding.executors._users_pool import UsersPool
 from penstock.keras._notice import notice
+from penstock.keras._trace import trace_for_backend
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_QUEUE_SIZE = 10  # Keras's, too
@@ -140,12 +141,13 @@ class Feeding:
 
             return PoolProcessExecutor(self.pool, self.workers)
         if self.pool is not None and self.place == "pool's threads":
-            return PoolThreadExecutor(self.pool, self.workers)
+            return PoolThreadExecutor(self.pool, self.workers, trace=trace_for_backend())
         if self.pool is not None:
             notice("penstock: a pool of processes needs Linux; threads make the batches.")
         elif self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
-        return ThreadExecutor(self.workers, probes=self.workers > 1 if probes is None else probes)
+        probes = self.workers > 1 if probes is None else probes
+        return ThreadExecutor(self.workers, probes=probes, trace=trace_for_backend())
 
 
 def parse_workers(workers: Any) -> int:

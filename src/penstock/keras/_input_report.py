@@ -29,7 +29,8 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
     The figures are measured: the time that the consumer of the flow spent waiting for a batch. It bounds what a faster
     feed would save from above, since a device may have been at work meanwhile. Validation is left out. Epochs' figures
     reach Keras's logs as `input_wait_s` and `input_wait_share`, and so the history and the callbacks that come after
-    this one. On TensorFlow, whose own thread asks for batches ahead, its waiting counts.
+    this one, such as `keras.callbacks.TensorBoard`. On TensorFlow, whose own thread asks for batches ahead, its waiting
+    counts.
 
     Args:
         flow: the one given to `fit`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -16,7 +16,7 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
 
     Use it around anything, as a context manager or with `start` and `stop`, or give it to `fit(callbacks=[monitor])`,
     where epochs, validation and the time that callbacks take are marked, too; what it does not find running, it then
-    starts and stops.
+    starts and stops. A `fit` that fails leaves it running, since Keras does not tell: `stop` it, or begin the next one.
 
     Measured are, as columns of `records`: `cpu_percent` of the machine and `worker_0_cpu_percent` of each worker of the
     flows; `memory_mb` of the program and its worker processes; `gpu_0_percent` and `gpu_0_memory_mb` of each GPU, with
@@ -25,8 +25,8 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
     and `feed_0_busy_workers`. What cannot be measured is absent.
 
     Args:
-        interval: seconds between two measurements. After an hour of the default one neighbours are averaged, and so on,
-            so that memory stays below 10 MB.
+        interval: seconds between two measurements. After about an hour of the default one neighbours are averaged, and
+            so on, so that memory stays below 10 MB.
 
     Example:
         >>> import numpy as np
@@ -48,11 +48,18 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
         _Monitor.__init__(self, interval)
         self._is_ours = False
 
+    def stop(self) -> Self:
+        """End it, and keep what was measured; without a `start()`, nothing."""
+        self._is_ours = False
+        return super().stop()
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Start, unless somebody has."""
-        self._is_ours = not self.is_running
-        if self._is_ours:
+        if self._is_ours:  # Keras does not tell of the end of a `fit` that failed
+            self.stop()
+        if not self.is_running:
             self.start()
+            self._is_ours = True
 
     def on_train_end(self, logs: Any = None) -> None:
         """Stop, if `fit` has started it."""

@@ -16,6 +16,7 @@ from penstock.feeding._plan import EndlessPlan
 from penstock.feeding._stats import FeedStats
 from penstock.keras._feeding import Feeding, parse_workers
 from penstock.keras._notice import notice
+from penstock.keras._trace import trace_for_backend
 
 
 class _Producer(NamedTuple):
@@ -57,6 +58,7 @@ class Producers:
                     max_queue_size=max(1, size + (number < more)),
                     max_queue_bytes=feeding.max_queue_bytes and max(1, feeding.max_queue_bytes // count),
                     timeout_s=one.patience_s,
+                    trace=trace_for_backend(),
                 )
                 self._producers.append(_Producer(first, maker, feeder))
         except BaseException:

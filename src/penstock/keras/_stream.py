@@ -28,6 +28,7 @@ from penstock.keras._feeding import Feeding
 from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
+from penstock.keras._trace import trace_for_backend
 from penstock.keras._tuner import Tuner
 
 
@@ -435,6 +436,7 @@ class Stream(FedDataset):
                     max_queue_bytes=self._feeding.max_queue_bytes,
                     timeout_s=self._feeding.patience_s,
                     stats=self._stats,
+                    trace=trace_for_backend(),
                 )
                 self._check_still_open(self._feeder)
             return self._feeder

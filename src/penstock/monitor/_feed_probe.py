@@ -13,7 +13,7 @@ from penstock.monitor._probes import Rate
 
 @final
 class FeedProbe:
-    """Four numbers of each running feed, `feed_0_...` for the first one.
+    """Five numbers of each running feed, `feed_0_...` for the first one.
 
     - `feed_0_samples_per_s`: delivered.
     - `feed_0_wait_percent`: of the time, that the consumer waited for a batch.
@@ -31,12 +31,15 @@ class FeedProbe:
         self._clock = clock
         self._known: weakref.WeakKeyDictionary[Feeding, tuple[str, Rate, Rate]] = weakref.WeakKeyDictionary()
         self._count = 0
+        self._looked_s: float | None = None  # a feed that has begun since then, had counted nothing
 
     def __call__(self) -> Mapping[str, float]:
         measured: dict[str, float] = {}
+        looked_s, self._looked_s = self._looked_s, self._clock()
         for feed in self._feeds():
             if feed not in self._known:
-                self._known[feed] = f"feed_{self._count}", Rate(self._clock), Rate(self._clock)
+                rates = Rate(self._clock, looked_s), Rate(self._clock, looked_s)
+                self._known[feed] = f"feed_{self._count}", *rates
                 self._count += 1
             name, delivery, waiting = self._known[feed]
             stats = feed.stats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -28,7 +29,7 @@ class Monitor:
     """
 
     def __init__(self, interval: float = 0.1, *, feeds: Callable[[], Sequence[Feeding]] = running) -> None:
-        if not isinstance(interval, int | float) or isinstance(interval, bool) or not interval > 0:
+        if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
             raise ValueError(f"`interval` should be a positive number of seconds. Received: {interval!r}")
         self.interval = float(interval)
         self._feeds = feeds
@@ -51,7 +52,7 @@ class Monitor:
         return self
 
     def stop(self) -> Self:
-        """End it; without a `start()`, nothing."""
+        """End it, and keep what was measured; without a `start()`, nothing."""
         sampler = self._sampler
         if sampler is not None:
             sampler.stop()

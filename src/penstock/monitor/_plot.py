@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Figure
 
 _SMOOTHED_S = 1.0  # a CPU's use over 0.1 s is mostly noise
+_DETAILS = 20  # that a short time still shows
 _MOST_NAMED = 4  # lines in a legend
 
 
@@ -28,21 +29,23 @@ class _Panel:
         columns: a pattern of their names; its group, if any, names a line.
         is_percent: from 0 to 100.
         scale: from the column to the unit.
+        one: what a line is of, where the title does not say it.
     """
 
     title: str
     columns: str
     is_percent: bool = False
     scale: float = 1.0
+    one: str = ""
 
 
 _PANELS = (
     _Panel("CPU of the machine, %", r"cpu_percent", is_percent=True),
     _Panel("GPU, %", r"gpu_(\d+)_percent", is_percent=True),
     _Panel("CPU of each worker, %", r"worker_(\d+)_cpu_percent", is_percent=True),
-    _Panel("training waits for data, %", r"feed_(\d+)_wait_percent", is_percent=True),
-    _Panel("samples/s", r"feed_(\d+)_samples_per_s"),
-    _Panel("queue, % full", r"feed_(\d+)_queue_percent", is_percent=True),
+    _Panel("training waits for data, %", r"feed_(\d+)_wait_percent", is_percent=True, one="flow "),
+    _Panel("samples/s", r"feed_(\d+)_samples_per_s", one="flow "),
+    _Panel("queue, % full", r"feed_(\d+)_queue_percent", is_percent=True, one="flow "),
     _Panel("memory, GB", r"memory_mb", scale=1e-3),
     _Panel("GPU memory, GB", r"gpu_(\d+)_memory_mb", scale=1e-3),
     _Panel("read from disk, MB/s", r"disk_read_mb_per_s"),
@@ -73,8 +76,11 @@ def plot(records: Records, title: str | None, *, vert: bool) -> Figure:
         _draw(axes, records, panel, lines)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    for axes in grid[-1]:
+    for axes in list(grid.flat)[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
         axes.set_xlabel("seconds")
+        axes.tick_params(labelbottom=True)
+    if shades := {str(shade.get_label()): shade for shade in grid.flat[0].patches}:
+        figure.legend(shades.values(), shades.keys(), loc="outside lower right", frameon=False, ncols=2)
     if title is not None:
         figure.suptitle(title)
     return figure
@@ -87,16 +93,17 @@ def _lines(records: Records, panel: _Panel) -> list[tuple[str, Array]]:
         match = re.fullmatch(panel.columns, name)
         values = records[name] * panel.scale
         if match and np.isfinite(values).any() and (panel.is_percent or np.nanmax(values) > 0):
-            found.append(("".join(match.groups()), values))
+            found.append((panel.one + "".join(match.groups()), values))
     return found
 
 
 def _draw(axes: Axes, records: Records, panel: _Panel, lines: list[tuple[str, Array]]) -> None:
     time_s = records[TIME]
     for name, values in lines:
-        axes.plot(time_s, _smoothed(time_s, values), linewidth=1.5, label=name)
+        axes.plot(time_s, smoothed(time_s, values), linewidth=1.5, label=name)
     if 1 < len(lines) <= _MOST_NAMED:
-        axes.legend(loc="upper right", frameon=False, ncols=len(lines), fontsize="small")
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}  # where no line is
+        axes.legend(**above, frameon=False, ncols=len(lines), fontsize="small", handlelength=1, columnspacing=1)
     axes.set_title(panel.title, loc="left", fontsize="medium")
     axes.set_ylim(bottom=0, top=max(100, *(np.nanmax(values) for _, values in lines)) if panel.is_percent else None)
     axes.set_xlim(0, max(float(time_s[-1]), 1e-3))
@@ -111,13 +118,13 @@ def _draw_marks(axes: Axes, records: Records) -> None:
         axes.axvline(begin_s, linestyle=":", **line)
     for kind, color in (("validation", "tab:green"), ("callbacks", "tab:purple")):
         for _, begin_s, end_s in records.spans(kind):
-            axes.axvspan(begin_s, end_s, color=color, alpha=0.15, linewidth=0)
+            axes.axvspan(begin_s, end_s, color=color, alpha=0.25, linewidth=0, label=kind)
 
 
-def _smoothed(time_s: Array, values: Array) -> Array:
-    """Running means over a second, of what is there."""
+def smoothed(time_s: Array, values: Array) -> Array:
+    """Running means over a second, or less of a short time, of what is there."""
     step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else _SMOOTHED_S
-    window = max(1, min(len(values), round(_SMOOTHED_S / max(step_s, 1e-6))))
+    window = max(1, min(len(values) // _DETAILS, round(_SMOOTHED_S / max(step_s, 1e-6))))
     known = np.isfinite(values)
     ones = np.ones(window)
     sums = np.convolve(np.where(known, values, 0.0), ones, "same")

@@ -17,7 +17,7 @@ import numpy as np
 
 from penstock._types import Array
 
-_MOST_ROWS = 36_000  # an hour of ten a second; 20 columns of them take 6 MB
+_MOST_VALUES = 720_000  # an hour of 20 columns, ten a second; 6 MB
 TIME = "time_s"
 
 
@@ -104,7 +104,7 @@ class Records:
             writer = csv.writer(file)
             writer.writerow([*self.columns, "marks"])
             for number, row in enumerate(zip(*(values.tolist() for values in self.columns.values()), strict=True)):
-                values = ["" if math.isnan(value) else f"{value:.6g}" for value in row]
+                values = ["" if math.isnan(value) else f"{round(value, 6):.15g}" for value in row]
                 writer.writerow([*values, "; ".join(told.get(number, ()))])
 
     def _marks_by_row(self) -> dict[int, list[str]]:
@@ -120,11 +120,11 @@ class Recorder:
     """Takes measurements, and bounds their memory: when it is full, neighbours are averaged, now and from then on.
 
     Args:
-        most_rows: that it keeps.
+        most_values: that it keeps, of all columns together; 16 at least are kept of each.
     """
 
-    def __init__(self, most_rows: int = _MOST_ROWS) -> None:
-        self._most_rows = most_rows
+    def __init__(self, most_values: int = _MOST_VALUES) -> None:
+        self._most_values = most_values
         self._columns: dict[str, array[float]] = {TIME: array("d")}
         self._group: list[Mapping[str, float]] = []  # of measurements that will make one row
         self._group_size = 1
@@ -137,7 +137,7 @@ class Recorder:
             self._group.append({TIME: time_s, **values})
             if len(self._group) < self._group_size:
                 return
-            if len(self._columns[TIME]) >= self._most_rows:
+            if self._is_full:
                 self._columns = {name: _halved(column) for name, column in self._columns.items()}
                 self._group_size *= 2
                 return
@@ -152,6 +152,12 @@ class Recorder:
         """What has come so far."""
         with self._lock:
             return Records({name: np.array(column) for name, column in self._columns.items()}, tuple(self._marks))
+
+    @property
+    def _is_full(self) -> bool:
+        rows = len(self._columns[TIME])
+        # An even number, so that each has a neighbour: all of them stand for as much time then.
+        return rows >= 16 and rows % 2 == 0 and rows * len(self._columns) >= self._most_values
 
     def _append(self, values: Mapping[str, float]) -> None:
         rows = len(self._columns[TIME])
@@ -172,6 +178,6 @@ def _mean(group: list[Mapping[str, float]]) -> Mapping[str, float]:
 
 def _halved(column: array[float]) -> array[float]:
     """Means of neighbours; of one and nothing, that one."""
-    first, second = np.array(column[0 : len(column) // 2 * 2]).reshape(-1, 2).T
+    first, second = np.array(column).reshape(-1, 2).T
     mean = np.where(np.isnan(first), second, np.where(np.isnan(second), first, (first + second) / 2))
     return array("d", mean.tobytes())

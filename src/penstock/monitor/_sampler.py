@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import math
 import threading
 import warnings
 import weakref
@@ -13,6 +15,7 @@ from typing import final
 
 from penstock.monitor._probes import Probe
 
+_JOIN_S = 5.0  # a driver that never answers must not keep the interpreter from ending
 Receiver = Callable[[float, Mapping[str, float]], None]
 
 
@@ -24,50 +27,75 @@ class Sampler:
 
     Args:
         probes: by a name for the warning.
-        interval_s: between two rounds; one that is late does not shift those after it.
+        interval_s: between two rounds; one that is late does not shift those after it, and none follows another one
+            within half of it, since a rate over so short a time is noise.
         receive: gets the seconds since the start, and what was measured. It must not refer to this.
     """
 
     def __init__(self, probes: Mapping[str, Probe], interval_s: float, receive: Receiver) -> None:
-        # Not an event, whose lock the collector, which may run anywhere, could find taken by its own thread.
-        self._over: SimpleQueue[None] = SimpleQueue()
         self.began_s = perf_counter()
-        self._thread = threading.Thread(
-            target=_sample,
-            args=(dict(probes), interval_s, receive, self.began_s, self._over),
-            name="penstock-monitor",
-            daemon=True,
-        )
-        self._thread.start()
-        weakref.finalize(self, self._over.put, None)  # before the interpreter ends, too
+        self._rounds = _Rounds(dict(probes), interval_s, receive, self.began_s)
+        self._rounds.start()
+        # A collection may run anywhere, in the thread itself, too: signal, do not join.
+        weakref.finalize(self, self._rounds.dismiss).atexit = False
 
     def stop(self) -> None:
         """End the thread, after a last round; may be called twice."""
+        self._rounds.end()
+
+
+@final
+class _Rounds:
+    """The thread, which does not know the sampler that it belongs to, so that this can be collected."""
+
+    def __init__(self, probes: dict[str, Probe], interval_s: float, receive: Receiver, began_s: float) -> None:
+        self._probes = probes
+        self._interval_s = interval_s
+        self._receive = receive
+        self._began_s = began_s
+        # Not an event, whose lock the collector, which may run anywhere, could find taken by its own thread.
+        self._over: SimpleQueue[None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="penstock-monitor", daemon=True)
+
+    def start(self) -> None:
+        # A daemon, since the interpreter joins others before it lets anyone tell them to stop. Joined at its end, so
+        # that it does not come back from a system's call to an interpreter that is gone.
+        self._thread.start()
+        atexit.register(self.end)
+
+    def dismiss(self) -> None:
         self._over.put(None)
-        self._thread.join()
 
+    def end(self) -> None:
+        self.dismiss()
+        self._thread.join(_JOIN_S)
+        atexit.unregister(self.end)
 
-def _sample(
-    probes: dict[str, Probe], interval_s: float, receive: Receiver, began_s: float, over: SimpleQueue[None]
-) -> None:
-    number, is_over = -1, False
-    while not is_over:
-        number = max(number + 1, int((perf_counter() - began_s) / interval_s))
-        is_over = _rings(over, began_s + number * interval_s - perf_counter())
-        now_s = perf_counter() - began_s
+    def _run(self) -> None:
+        number, last_s, is_over = 0, -math.inf, False
+        while not is_over:
+            is_over = number > 0 and _rings(self._over, self._began_s + number * self._interval_s - perf_counter())
+            now_s = perf_counter() - self._began_s
+            # Two rounds come in any case: with them there are rates, of however short a time.
+            if not is_over or number < 2 or now_s - last_s >= self._interval_s / 2:
+                self._receive(now_s, self._measured())
+            number, last_s = int((perf_counter() - self._began_s) / self._interval_s + 1.5), now_s
+        atexit.unregister(self.end)
+
+    def _measured(self) -> dict[str, float]:
         measured: dict[str, float] = {}
-        for name in list(probes):
+        for name in list(self._probes):
             try:
-                measured |= probes[name]()
+                measured |= self._probes[name]()
             except Exception as error:
-                del probes[name]
+                del self._probes[name]
                 _warn(f"penstock: the monitor goes on without {name}: {type(error).__name__}: {error}")
-        receive(now_s, measured)
+        return measured
 
 
 def _rings(bell: SimpleQueue[None], within_s: float) -> bool:
     try:
-        bell.get(timeout=max(0.0, within_s))
+        bell.get(timeout=min(max(0.0, within_s), threading.TIMEOUT_MAX))
     except Empty:
         return False
     return True

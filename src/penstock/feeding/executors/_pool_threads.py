@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import final
 
 from penstock._errors import FlowClosed
-from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
+from penstock._types import Array, BatchMaker, FillReport, Step, Trace, WorkerId
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._lock_probe import LockProbe
@@ -23,15 +24,16 @@ class PoolThreadExecutor(CrewExecutor):
     Args:
         pool: whose workers are threads; it stays open.
         workers: batches under way at a time.
+        trace: spans for a profiler, around the making of each batch.
     """
 
     is_elsewhere = False
     why_silent = WHY_SILENT
 
-    def __init__(self, pool: UsersPool, workers: int) -> None:
+    def __init__(self, pool: UsersPool, workers: int, *, trace: Trace = nullcontext) -> None:
         super().__init__(workers)
         self._probe = LockProbe()
-        self._hands = [_Hand(pool, self._probe if workers > 1 else None) for _ in range(workers)]
+        self._hands = [_Hand(pool, self._probe if workers > 1 else None, trace) for _ in range(workers)]
 
     @property
     def waits_for_lock(self) -> bool:
@@ -70,9 +72,10 @@ class _Hand:
 
     maker: BatchMaker
 
-    def __init__(self, pool: UsersPool, probe: LockProbe | None) -> None:
+    def __init__(self, pool: UsersPool, probe: LockProbe | None, trace: Trace) -> None:
         self._question = Question(pool)
         self._probe = probe
+        self._trace = trace
         self.thread: threading.Thread | None = None  # of the pool, while it is at a batch
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
@@ -94,6 +97,7 @@ class _Hand:
         try:
             if self._probe is not None:
                 self._probe.look()
-            return make(self.maker, *task)
+            with self._trace("penstock: make"):
+                return make(self.maker, *task)
         finally:
             self.thread = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import final
 
-from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
+from penstock._types import Array, BatchMaker, FillReport, Step, Trace, WorkerId
 from penstock.feeding._memory import private_memory
 from penstock.feeding.executors._crew import Hand
 from penstock.feeding.executors._crew_executor import CrewExecutor
@@ -21,14 +22,16 @@ class ThreadExecutor(CrewExecutor):
     Args:
         workers: threads, at least 1.
         probes: look whether they wait for the interpreter lock.
+        trace: spans for a profiler, around the making of each batch.
     """
 
     is_elsewhere = False
     can_resize = True
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
-    def __init__(self, workers: int, *, probes: bool = False) -> None:
+    def __init__(self, workers: int, *, probes: bool = False, trace: Trace = nullcontext) -> None:
         super().__init__(workers)
+        self._trace = trace
         self._probe = LockProbe() if probes else None
 
     @property
@@ -43,7 +46,7 @@ class ThreadExecutor(CrewExecutor):
 
     def start(self, maker: BatchMaker) -> None:
         """See `Executor.start`."""
-        self._hand = _OwnHand(maker, self._probe)
+        self._hand = _OwnHand(maker, self._probe, self._trace)
         self._crew.start(self._hired(self.workers))
 
     def renew(self, maker: BatchMaker) -> None:
@@ -62,15 +65,17 @@ class ThreadExecutor(CrewExecutor):
 class _OwnHand:
     """Makes batches in the thread that asks."""
 
-    def __init__(self, maker: BatchMaker, probe: LockProbe | None) -> None:
+    def __init__(self, maker: BatchMaker, probe: LockProbe | None, trace: Trace) -> None:
         self.maker = maker
         self.probe = probe
+        self.trace = trace
 
     def make(self, step: Step, out: Sequence[Array]) -> FillReport:
         """See `Hand.make`."""
         if self.probe is not None:
             self.probe.look()
-        return make(self.maker, step, out)
+        with self.trace("penstock: make"):
+            return make(self.maker, step, out)
 
     def stop(self) -> None:
         """Nothing stops a thread."""
