@@ -84,12 +84,15 @@ def test_workers_that_idle_are_let_go_and_come_back_when_batches_get_dearer() ->
 
 def test_more_workers_that_bring_nothing_are_given_back() -> None:
     """A disk that serves one at a time: each of n workers waits n times as long."""
-    one = Period(Setting(2), 8, 1.0, 1.0, 2.0, 0.01)
-    more = choose([one], Limits(4))
-    assert more.workers > 2
-    same = Period(more, 8, 1.0, 1.0, 1.0 * more.workers, 0.01)
-    assert choose([one, same], Limits(4)) == Setting(2)
-    assert choose([one, same, one], Limits(4)) == Setting(2)
+    measured: list[Period] = []
+    setting = Setting(2)
+    tried = []
+    for _ in range(20):
+        measured.append(Period(setting, 8, 1.0, 1.0, float(setting.workers), 0.01))
+        setting = choose(measured, Limits(4))
+        tried.append(setting.workers)
+    assert tried[:6] == [32, 2, 8, 2, 4, 2]
+    assert set(tried[6:]) == {2}
 
 
 def test_processes_that_are_no_faster_are_given_back_once() -> None:

@@ -12,6 +12,7 @@ _IDLE = 0.25  # of the time that a batch computes; one that waits less is bound 
 _CPU_HALF = 0.5  # share of the usable cores; where more are busy, twice as many batches cannot be had
 _GAIN = 1.03  # what another number of workers has to bring, to be worth it
 _SAME_COST = 1.5  # batches that cost between 1/so and so many times as much cost the same
+_WORTH_SENDING_S = 1e-3  # four times what it costs that a batch comes from another process
 _TINY_S = 2.5e-5  # a batch that is made as fast as it is handed over is best made by who asks for it
 _NOT_TINY_S = 2e-4
 
@@ -144,7 +145,9 @@ def _past_the_lock(periods: Sequence[Period], limits: Limits) -> Setting:
     """Threads take turns at the interpreter lock: processes, unless they have been tried and were no faster."""
     now = periods[-1]
     tried = [period for period in periods if period.setting.processes]
-    if limits.may_use_processes and now.wait_share > _WAITS and not tried:
+    # A consumer that finds batches ready is held up by the lock all the same, between one batch and the next.
+    is_held_up = now.wait_share > _WAITS or now.cpu_s > _CPU_HALF * now.seconds
+    if limits.may_use_processes and is_held_up and now.make_batch_s > _WORTH_SENDING_S and not tried:
         return Setting(min(limits.cpus, limits.most_workers), processes=True)
     return Setting(min(now.setting.workers, limits.cpus))
 
@@ -171,7 +174,8 @@ def _more(periods: Sequence[Period], limits: Limits) -> Setting:
     if workers >= limits.cpus and now.cpu_s / max(now.seconds, 1e-9) > _CPU_HALF * limits.cpus:
         wanted = workers + 1  # there is not much to gain: one step, and see
     in_vain = [count for count, rate in tried.items() if workers < count <= wanted and rate < now.batches_per_s * _GAIN]
-    return Setting(max(1, min(wanted, limits.most_workers, *(count - 1 for count in in_vain))), now.setting.processes)
+    between = [math.isqrt(workers * count) for count in in_vain]
+    return Setting(max(1, min(wanted, limits.most_workers, *between)), now.setting.processes)
 
 
 def _fewer(periods: Sequence[Period]) -> Setting:

@@ -1,4 +1,4 @@
-"""Which workers are measured, in which order, and which are recommended, on figures as quiet and busy machines give them."""
+"""Which workers are measured, in which order, and which are recommended, as on quiet and on busy machines."""
 
 from __future__ import annotations
 
