@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
+AUTO_ROWS := auto-waiting auto-python auto-large auto-memory auto-files
 FEED_ROWS := feed-waiting feed-python feed-large feed-images feed-handover feed-start feed-memory feed-busy
 
 # Most tests keep one core busy; each of these takes up to 2 GB of memory.
@@ -40,6 +41,11 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench readme benchmarks/records/peers.json README.md --markers peers
 	$(BIN)/python -m penstock.bench --rows $(FEED_ROWS) --rounds 3 --seconds 1 --out benchmarks/records/feed.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/feed.json README.md --markers feed
+
+	$(BIN)/python -m penstock.bench --rows $(AUTO_ROWS) --rounds 3 --out benchmarks/records/auto.json
+	$(BIN)/python -m penstock.bench readme benchmarks/records/auto.json README.md --markers auto
+	$(BIN)/python -m penstock.bench before-after --out benchmarks/records/before_after.json
+	$(BIN)/python -m penstock.bench picture benchmarks/records/before_after.json benchmarks/before-after
 
 docs: $(DEV)
 	$(BIN)/python scripts/docs.py

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -32,6 +33,7 @@ FEED_ROW_NAMES = (
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
 _ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES)
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
+_TRAINING_BATCH = 32
 _COMMANDS = ("run", "table", "readme", "before-after", "picture")
 
 
@@ -119,7 +121,8 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _train_both(options: argparse.Namespace) -> None:
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    # JAX hands an epoch's steps over at once and is waited for in the end; torch trains on a batch when it gets it.
+    os.environ["KERAS_BACKEND"] = "torch"
     keep_to_cores(options.cores)
     import keras
 
@@ -133,7 +136,7 @@ def _train_both(options: argparse.Namespace) -> None:
         folder = options.data or Path(temporary, "photographs")
         scale = Scale.quick(folder) if options.quick else Scale.full(folder)
         ensure_photographs(folder, scale.photographs)
-        train_both(scale.files, options.epochs, _tell).save(options.out)
+        train_both(replace(scale.files, batch_size=_TRAINING_BATCH), options.epochs, _tell).save(options.out)
 
 
 def _parser() -> argparse.ArgumentParser:

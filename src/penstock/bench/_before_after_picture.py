@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from penstock._types import Array
 from penstock.bench._before_after import BeforeAfter
 from penstock.monitor._plot import smoothed
 from penstock.monitor._records import TIME, Records
 
 _PANELS = (
-    ("training waits for data, %", "feed_0_wait_percent", 100),
-    ("CPU of the machine, %", "cpu_percent", 100),
-    ("images trained on, 1/s", "feed_0_samples_per_s", None),
+    ("training waits\nfor data, %", "feed_0_wait_percent", 100),
+    ("CPU of the\nmachine, %", "cpu_percent", 100),
+    ("images trained on", "feed_0_samples_per_s", None),
 )
 _COLORS = {"light": ("#1f2328", "#c2410c", "#0969da"), "dark": ("#e6edf3", "#f0883e", "#58a6ff")}  # text, lines
 _DOTS_PER_INCH = 200
@@ -52,8 +53,8 @@ def _figure(both: BeforeAfter, theme: str) -> Any:
             axes = grid[row, column]
             _draw(axes, records, measured, color)
             if column == 0:
-                axes.set_ylabel(title.replace(", ", ",\n", 1), color=text, fontsize=8.5)
-            axes.set_ylim(0, most)
+                axes.set_ylabel(title, color=text, fontsize=8.5)
+            axes.set_ylim(bottom=0, top=most)
             axes.set_xlim(0, end_s)
             _dress(axes, text)
         grid[0, column].set_title(f"{name}: {records[TIME][-1]:.0f} s", color=text, fontsize=11, loc="left")
@@ -62,9 +63,16 @@ def _figure(both: BeforeAfter, theme: str) -> Any:
 
 
 def _draw(axes: Any, records: Records, measured: str, color: str) -> None:
-    time_s, values = records[TIME], smoothed(records[TIME], records[measured])
+    time_s = records[TIME]
+    values = _total(records, measured) if measured.endswith("_per_s") else smoothed(time_s, records[measured])
     axes.plot(time_s, values, color=color, linewidth=1.6)
     axes.fill_between(time_s, np.nan_to_num(values), color=color, alpha=0.18, linewidth=0)
+
+
+def _total(records: Records, rate: str) -> Array:
+    """What a rate has come to by each time."""
+    steps_s = np.diff(records[TIME], prepend=0.0)
+    return np.cumsum(np.nan_to_num(records[rate]) * steps_s)
 
 
 def _dress(axes: Any, text: str) -> None:
