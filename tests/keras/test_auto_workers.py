@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from penstock import BatchError, ImageDataGenerator, feed
+from penstock import BatchError, ImageDataGenerator, WorkerError, feed
 from penstock.autotune import Limits, Period, Setting
 from penstock.keras import _tuner
 from penstock.keras._tuner import Tuner
@@ -221,3 +221,37 @@ def test_a_tuner_says_nothing_of_the_first_batch() -> None:
         for _ in range(4):
             assert tuner.look(feeder, stream._feeding) is None
         assert not tuner._periods
+
+
+class Crashing(Failing):
+    def __getitem__(self, number: int) -> np.ndarray:
+        if number == 25:
+            os._exit(7)
+        return np.full(2, number)
+
+
+def test_code_that_crashes_a_process_is_not_called_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    led_by([Setting(2, True)], monkeypatch)
+    with feed(Crashing(), max_queue_size=2) as stream:
+        assert [int(next(stream)[0]) for _ in range(25)] == list(range(25))
+        with pytest.raises(WorkerError, match="exit code 7"):
+            next(stream)
+        assert stream.use_multiprocessing
+
+
+def test_a_kind_that_the_user_sets_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Limits] = []
+
+    def choose(periods: Any, given: Limits) -> Setting:
+        limits.append(given)
+        return list(periods)[-1].setting
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    with flow() as stream:
+        batches_of(stream, 12)
+        stream.use_multiprocessing = False
+        limits.clear()
+        batches_of(stream, 12)
+        assert stream.is_auto
+    assert {given.may_use_processes for given in limits} == {False}

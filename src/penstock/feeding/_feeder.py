@@ -24,11 +24,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, final
+from typing import final
 
 from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
-from penstock._types import Array, BadSample, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
+from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
+from penstock.feeding._batch import Batch
 from penstock.feeding._plan import Steps
 from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
@@ -36,33 +37,6 @@ from penstock.feeding._stats import FeedStats
 from penstock.feeding.executors._make import make
 
 _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last one, and one on its way to the device
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch that is made.
-
-    Attributes:
-        step: who is in it.
-        arrays: its pieces.
-        structure: how they are put together, if the maker says it.
-        bad: samples that were left out or replaced.
-    """
-
-    step: Step
-    arrays: list[Any]
-    structure: Any = None
-    bad: tuple[BadSample, ...] = ()
-
-    @classmethod
-    def of(cls, step: Step, arrays: list[Array], report: FillReport) -> Batch:
-        """From the memory that a maker was given, and what it says of that."""
-        pieces: list[Any] = arrays if report.objects is None else report.objects
-        if report.rows is not None:
-            pieces = [array[:rows] for array, rows in zip(arrays, report.rows, strict=True)]
-        if report.indices is not None:
-            step = replace(step, indices=report.indices)
-        return cls(step, pieces, report.structure, report.bad)
 
 
 @dataclass

@@ -13,7 +13,8 @@ from penstock._types import Indices
 from penstock.batches._part import Part
 from penstock.batches._sequence import SequenceBatches
 from penstock.batches._structure import Structure, check_alike, unflatten
-from penstock.feeding._feeder import Batch, Feeder
+from penstock.feeding._batch import Batch
+from penstock.feeding._feeder import Feeder
 from penstock.keras._feeding import DEFAULT_QUEUE_SIZE, DEFAULT_TIMEOUT_S, Feeding, parse_shard
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._producers import workers_for

@@ -14,7 +14,7 @@ from penstock._types import Array, BadSample, Indices, Step
 from penstock.batches._explain import Explanation, check_number, explain_row
 from penstock.batches._images import ImageBatches
 from penstock.batches._preview import alone, preview, spread
-from penstock.feeding._feeder import Batch
+from penstock.feeding._batch import Batch
 from penstock.image._picture import Picture
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._notice import notice

@@ -10,8 +10,9 @@ from penstock._types import Executor, WorkerId
 from penstock.batches._generator import GeneratorBatches
 from penstock.batches._part import Part
 from penstock.batches._rotation import Rotation
+from penstock.feeding._batch import Batch
 from penstock.feeding._cpus import usable_cpus
-from penstock.feeding._feeder import Batch, Feeder
+from penstock.feeding._feeder import Feeder
 from penstock.feeding._plan import EndlessPlan
 from penstock.feeding._stats import FeedStats
 from penstock.keras._feeding import Feeding, parse_workers

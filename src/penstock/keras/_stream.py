@@ -13,10 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock._errors import WorkerError
+from penstock._errors import BatchError, WorkerError
 from penstock._types import BatchMaker, Indices, WorkerId
 from penstock.autotune import Setting
-from penstock.feeding._feeder import Batch, Feeder
+from penstock.feeding._batch import Batch
+from penstock.feeding._feeder import Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
@@ -300,10 +301,12 @@ class Stream(FedDataset):
             return batch
         try:
             batch = feeder.get(position, end, shuffled=shuffled)
-        except WorkerError:
-            if not (self._has_chosen_processes and self._goes_on_with(Setting(self._feeding.workers))):
+        except WorkerError as error:
+            # Nobody has asked for processes. Where they cannot even take what makes the batches, threads go on; one
+            # that crashes in a user's code must not do so here.
+            cannot_take = self._has_chosen_processes and isinstance(error.__cause__, BatchError)
+            if not (cannot_take and self._goes_on_with(Setting(self._feeding.workers))):
                 raise
-            # What this program makes, they cannot: nobody has asked for them.
             tuner.rule_out_processes()
             batch = feeder.get(position, end, shuffled=shuffled)
         chosen = tuner.look(feeder, self._feeding)
@@ -322,7 +325,9 @@ class Stream(FedDataset):
                 self._feeding = replace(feeding, workers=setting.workers)
                 return True
             processes = setting.processes if setting.workers else feeding.use_multiprocessing
+            tuner = self._tuner
             self._refeed(replace(feeding, workers=setting.workers, use_multiprocessing=processes))
+            self._tuner = tuner  # which has asked for it
         except Exception:  # no more threads, no space for shared memory, or what makes the batches cannot be sent
             return False
         if setting.processes and not self._has_chosen_processes:
@@ -462,9 +467,8 @@ class Stream(FedDataset):
                     max_queue_bytes=feeding.max_queue_bytes,
                     timeout_s=feeding.patience_s,
                 )
-            if feeding.is_auto != self._feeding.is_auto:
-                self._tuner = Tuner(feeding) if feeding.is_auto else None
             self._feeding = feeding
+            self._tuner = Tuner(feeding) if feeding.is_auto else None
 
 
 def _are_same(settings: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
