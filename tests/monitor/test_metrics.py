@@ -10,15 +10,16 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
-import prometheus_client
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import penstock.monitor
 from penstock import ImageDataGenerator
 from penstock._types import WorkerId
 from penstock.feeding._stats import FeedStats
 from penstock.monitor import MetricsServer, serve_metrics
+
+prometheus_client = pytest.importorskip("prometheus_client")
+text_string_to_metric_families = pytest.importorskip("prometheus_client.parser").text_string_to_metric_families
 
 Samples = dict[tuple[str, ...], float]
 

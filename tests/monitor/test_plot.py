@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +14,8 @@ from PIL import Image
 from penstock.monitor._monitor import Monitor
 from penstock.monitor._plot import plot
 from penstock.monitor._records import Mark, Records
+
+mpl = pytest.importorskip("matplotlib")
 
 ROWS = 40
 MARKS = (

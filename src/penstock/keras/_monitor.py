@@ -20,7 +20,7 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
 
     Measured are, as columns of `records`: `cpu_percent` of the machine and `worker_0_cpu_percent` of each worker of the
     flows; `memory_mb` of the program and its worker processes; `gpu_0_percent` and `gpu_0_memory_mb` of each GPU, with
-    `pip install nvidia-ml-py`; `disk_read_mb_per_s` of the machine; and of each flow `feed_0_samples_per_s`,
+    `pip install penstock[gpu]`; `disk_read_mb_per_s` of the machine; and of each flow `feed_0_samples_per_s`,
     `feed_0_wait_percent` (how much of the time the consumer waited), `feed_0_ready_batches`, `feed_0_queue_percent`
     and `feed_0_busy_workers`. What cannot be measured is absent.
 
