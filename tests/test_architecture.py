@@ -103,7 +103,10 @@ def test_importing_penstock_imports_no_framework() -> None:
 def test_every_public_name_is_there() -> None:
     for name in penstock.__all__:
         assert getattr(penstock, name) is not None
-    assert set(dir(penstock)) == set(penstock.__all__)
+    assert set(dir(penstock)) == {*penstock.__all__, "callbacks", "monitor"}
+    code = "import penstock; print(penstock.callbacks.InputReport.__name__, penstock.monitor.serve_metrics.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["InputReport", "serve_metrics"]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         penstock.nothing  # noqa: B018
 

@@ -101,11 +101,16 @@ _LAZY = {
 __all__ = ["BatchError", "FlowClosed", "ImageError", "PenstockError", "WorkerError", "__version__", *_LAZY]
 
 
+_MODULES = ("callbacks", "monitor")
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(f"penstock.{name}")
     raise AttributeError(f"module 'penstock' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

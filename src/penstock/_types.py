@@ -211,17 +211,16 @@ class Executor(Protocol):
         """Make what is submitted from now on with the maker as it is now; nothing may be under way."""
         ...
 
-    @property
-    def can_resize(self) -> bool:
-        """Whether the number of workers can change."""
-        ...
-
     def resize(self, workers: int) -> None:
         """Go on with another number of workers, from 1 on; what is under way is not touched.
 
         Raises:
             NotImplementedError: the number cannot change.
         """
+        ...
+
+    def is_outdated(self, maker: BatchMaker) -> bool:
+        """Whether workers have the maker as it was; those of this process always have it as it is."""
         ...
 
     def allocate(self, nbytes: int) -> Array:

@@ -50,8 +50,10 @@ def test_a_flow_whose_queue_has_no_room_is_refused_before_it_begins(monkeypatch:
         next(flow)
     flow.max_queue_size = 1
     assert next(flow).shape == (64, 256, 256, 3)
-    with pytest.raises(ValueError, match="A queue of 2 batches"):
-        flow.max_queue_size = 2
+    flow.max_queue_size = 2  # there is room for another one beside the one that is held
+    with pytest.raises(ValueError, match="A queue of 4 batches"):
+        flow.max_queue_size = 4
+    flow.max_queue_size = 1
     assert flow.max_queue_size == 1
     assert flow.peak_bytes == 64 * 256 * 256 * 3 * 4
     next(flow)

@@ -255,3 +255,115 @@ def test_a_kind_that_the_user_sets_stays(monkeypatch: pytest.MonkeyPatch) -> Non
         batches_of(stream, 12)
         assert stream.is_auto
     assert {given.may_use_processes for given in limits} == {False}
+
+
+class Counting(Failing):
+    """Its batches depend on how often it has been asked: another process has a count of its own."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.lock = threading.Lock()
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        with self.lock:
+            self.asked += 1
+            return np.full(2, self.asked)
+
+
+class Drawing(Failing):
+    def __getitem__(self, number: int) -> np.ndarray:
+        return np.random.random(2)
+
+
+@pytest.mark.parametrize("kind", [Counting, Drawing])
+def test_processes_that_would_make_other_batches_are_not_chosen(
+    kind: type, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    led_by([Setting(1), Setting(2, True)], monkeypatch)
+    with feed(kind()) as stream:
+        batches = batches_of(stream, 60)
+        assert (stream.workers, stream.use_multiprocessing) == (1, False)
+    assert "processes make them" not in capsys.readouterr().out
+    assert len({float(batch[0]) for batch in batches}) == 60  # none twice, as two counts would have made
+
+
+class Levelled(Failing):
+    level: Any = 0
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return np.full(2, self.level if isinstance(self.level, int) else -1)
+
+
+def test_what_the_program_sets_between_epochs_reaches_processes_that_nobody_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    led_by([Setting(2, True)], monkeypatch)
+    data = Levelled()
+    with feed(data) as stream:
+        for epoch in range(3):
+            data.level = epoch
+            taken = [int(batch[0]) for batch in batches_of(stream, 30)]
+            assert stream.use_multiprocessing
+            assert taken == [epoch] * 30
+        data.level = (number for number in range(3))  # no pickle takes it
+        assert [int(batch[0]) for batch in batches_of(stream, 30)] == [-1] * 30
+        assert not stream.use_multiprocessing
+        assert stream.is_auto
+
+
+class Changing(Levelled):
+    def on_epoch_end(self) -> None:
+        self.level = (number for number in range(3))
+
+
+def test_a_hook_after_which_it_cannot_be_sent_leads_back_to_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    led_by([Setting(2, True)], monkeypatch)
+    with feed(Changing()) as stream:
+        assert [int(batch[0]) for batch in batches_of(stream, 30)] == [0] * 30
+        assert stream.use_multiprocessing
+        assert [int(batch[0]) for batch in batches_of(stream, 60)] == [-1] * 60
+        assert not stream.use_multiprocessing
+
+
+def test_threads_that_cannot_be_had_are_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = threading.Thread.start
+    limits: list[Limits] = []
+    asked = []
+
+    def limited(thread: threading.Thread) -> None:
+        asked.append(thread)
+        if sum(other.name.startswith("penstock-") for other in threading.enumerate()) >= 4:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    def choose(periods: Any, given: Limits) -> Setting:
+        limits.append(given)
+        return Setting(min(8, given.most_workers))
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    with flow() as stream:
+        next(stream)
+        monkeypatch.setattr(threading.Thread, "start", limited)
+        batches_of(stream, 100)
+        monkeypatch.undo()
+        # Those that are told to go may be there for a moment when the next number is tried.
+        assert 2 <= stream.workers <= 4
+        assert len(asked) < 30
+        assert limits[-1].most_workers == stream.workers
+        feeder = stream._feeder
+        assert feeder is not None
+        crew = feeder._executor._crew
+    assert not crew._hands
+    assert not any(thread.is_alive() for thread in crew._threads)
+
+
+def test_an_interrupt_does_not_end_the_tuning() -> None:
+    with flow() as stream:
+        next(stream)
+        feeder = stream._feeder
+        assert feeder is not None
+        tuner = Tuner(stream._feeding)
+        tuner._left = -7  # as if one had come between two lines
+        tuner.look(feeder, stream._feeding)
+        assert tuner._left > 0

@@ -59,7 +59,9 @@ class _AsDrawn:
         return self.rows
 
 
-def explain_row(maker: ImageBatches, step: Step, row: int, packed: Callable[[list[Array]], Any]) -> Explanation:
+def explain_row(
+    maker: ImageBatches, step: Step, row: int, packed: Callable[[list[Array]], Any], *, with_original: bool = True
+) -> Explanation:
     """Take one row of a batch apart.
 
     Args:
@@ -67,6 +69,7 @@ def explain_row(maker: ImageBatches, step: Step, row: int, packed: Callable[[lis
         step: who is in the batch.
         row: of the batch as it is delivered, from 0.
         packed: the arrays of a batch in the structure that a user gets: a tuple whose second item is `y`, or no tuple.
+        with_original: else that is the rendered one, which saves reading a file again.
 
     Raises:
         BatchError: the row cannot be made.
@@ -86,7 +89,7 @@ def explain_row(maker: ImageBatches, step: Step, row: int, packed: Callable[[lis
     arrays, made, bad = _made(alone, its_step)
     complete = alone.assemble(made, arrays)
     index = int(made.indices[0])
-    original, path = _original(maker, index)
+    original, path = _original(maker, index) if with_original else (complete[0][0], None)
     draws = getattr(maker.rendering.by_image, "draws", False)
     return Explanation(
         index=index,

@@ -13,7 +13,7 @@ from penstock._types import Array, Indices, Step
 from penstock.batches._explain import Explanation, explain_row
 from penstock.batches._images import ImageBatches
 from penstock.batches._tolerance import Tolerance
-from penstock.image._picture import Picture, Tile, arrange
+from penstock.image._picture import Picture, Tile, arrange, reduced
 from penstock.image._visible import visible
 from penstock.image._words import in_words
 
@@ -51,8 +51,16 @@ def preview(
     """
     if maker.tolerance is not None:
         maker = replace(maker, tolerance=Tolerance("substitute", maker.tolerance.kinds))
-    rows = [[explain_row(maker, *find(sample, epoch), packed) for epoch in epochs] for sample in samples]
     channels_first = maker.rendering.channels_first
+
+    def shown(sample: int, epoch: int, with_original: bool) -> Explanation:
+        one = explain_row(maker, *find(sample, epoch), packed, with_original=with_original)
+        # At once: a hundred large images would take gigabytes before the picture is made.
+        small = (reduced(image, channels_first=channels_first).copy() for image in (one.original, one.rendered))
+        original, rendered = small
+        return replace(one, original=original, rendered=rendered)
+
+    rows = [[shown(sample, epoch, explained and k == 0) for k, epoch in enumerate(epochs)] for sample in samples]
     rendered = iter(visible([one.rendered for row in rows for one in row], channels_first=channels_first))
     if not explained:
         return arrange([[Tile(next(rendered)) for _ in row] for row in rows])

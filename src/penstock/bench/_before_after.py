@@ -54,7 +54,7 @@ class BeforeAfter:
         """
         try:
             content = json.loads(path.read_text("utf-8"))
-            trainings = {name: _records(training) for name, training in content["trainings"].items()}
+            trainings = {name: _records(content["trainings"][name]) for name in (BEFORE, AFTER)}
             return cls(Machine(**content["machine"]), content["settings"], trainings)
         except (ValueError, KeyError, TypeError) as error:
             raise BenchError(f"{path} is no record of before and after: {type(error).__name__}: {error}") from None

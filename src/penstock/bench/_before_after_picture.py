@@ -49,16 +49,17 @@ def _figure(both: BeforeAfter, theme: str) -> Any:
     grid: Any = figure.subplots(len(_PANELS), len(both.trainings), sharex=True, sharey="row")
     end_s = max(float(records[TIME][-1]) for records in both.trainings.values())
     for column, ((name, records), color) in enumerate(zip(both.trainings.items(), lines, strict=True)):
-        for row, (title, measured, most) in enumerate(_PANELS):
+        for row, (title, measured, _) in enumerate(_PANELS):
             axes = grid[row, column]
             _draw(axes, records, measured, color)
             if column == 0:
                 axes.set_ylabel(title, color=text, fontsize=8.5)
-            axes.set_ylim(bottom=0, top=most)
             axes.set_xlim(0, end_s)
             _dress(axes, text)
         grid[0, column].set_title(f"{name}: {records[TIME][-1]:.0f} s", color=text, fontsize=11, loc="left")
         grid[-1, column].set_xlabel("seconds", color=text)
+    for axes, (_, _, most) in zip(grid[:, 0], _PANELS, strict=True):  # once both are drawn, which share it
+        axes.set_ylim(bottom=0, top=most)
     return figure
 
 

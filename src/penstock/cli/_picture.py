@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
@@ -23,10 +24,12 @@ def check_picture(path: Path, command: str) -> None:
     if not path.exists():
         return
     try:
-        with Image.open(path) as picture:
-            if picture.info.get("Software") == _signature(command):
-                return
-    except OSError:  # no image at all
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                if picture.info.get("Software") == _signature(command):
+                    return
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # no image at all, or none of ours
         pass
     raise in_the_way(path, command)
 
@@ -42,7 +45,13 @@ def save_picture(pixels: Array, path: Path, command: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     signature = PngImagePlugin.PngInfo()
     signature.add_text("Software", _signature(command))
-    Image.fromarray(pixels).save(path, "PNG", pnginfo=signature)
+    unfinished = path.with_name(f".{path.name}.unfinished")  # a disk that is full must not take the earlier one
+    try:
+        Image.fromarray(pixels).save(unfinished, "PNG", pnginfo=signature)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _signature(command: str) -> str:

@@ -100,8 +100,8 @@ def limit_of(best: Measured, cpus: int, *, from_disk: bool, keeps_up: bool | Non
 
 
 def fastest(measured: Sequence[Measured]) -> Measured:
-    """By its median."""
-    return max(measured, key=lambda each: each.median_images_per_s)
+    """By its median; without workers only if nothing else was measured, as that is not recommended."""
+    return max([each for each in measured if each.workers] or measured, key=lambda each: each.median_images_per_s)
 
 
 def most_workers(cpus: int) -> int:

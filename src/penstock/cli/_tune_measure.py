@@ -111,7 +111,7 @@ class _Bench:
         flow, job = self._flow, self._job
         self._set_workers(0)
         flow.batch_size = 1
-        batch_bytes = job.batch_size * flow.peak_bytes
+        batch_bytes = min(job.batch_size, flow.n) * flow.peak_bytes
         reads = FileReads.now()
         workers, (images, rate) = 0, self._read(min(_PROBED_IMAGES, flow.n), _PROBE_SHARE)
         batch_s = _READING_SHARE * job.seconds / _BATCHES_IN_READING

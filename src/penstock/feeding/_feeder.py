@@ -36,6 +36,7 @@ from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
 from penstock.feeding.executors._make import make
 
+_MUCH_LARGER = 1.5  # than those for which there was room
 _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last one, and one on its way to the device
 
 
@@ -92,6 +93,7 @@ class Feeder:
         self._bounds = max_queue_size, max_queue_bytes
         self._pool = SlotPool(self._spec, 0)
         self._executor = executor
+        self._checked_bytes = self.batch_bytes
         check_room(self._wanted_depth(), self.batch_bytes)
         executor.start(maker)
         self._begin()
@@ -125,7 +127,7 @@ class Feeder:
     def stats(self) -> FeedStats:
         """A snapshot of the counts."""
         futures = [entry.future for entry in tuple(self._queue) if entry.future is not None]
-        stats, since_s = self._stats, self._waits_since_s  # in this order: a wait that ends here is missed, not doubled
+        since_s, stats = self._waits_since_s, self._stats
         return replace(
             stats,
             wait_s=stats.wait_s + (0.0 if since_s is None else perf_counter() - since_s),
@@ -155,14 +157,16 @@ class Feeder:
         max_queue_size: int,
         max_queue_bytes: int | None = None,
         timeout_s: float | None = None,
+        is_started: bool = False,
     ) -> None:
         """Go on with another executor or other bounds; the stream does not change. If that fails, all is as before."""
         with self._lock:
             self._check_open()
             bounds, self._bounds = self._bounds, (max_queue_size, max_queue_bytes)
             try:
-                check_room(self._wanted_depth(executor), self.batch_bytes)
-                executor.start(self._maker)
+                check_room(self._wanted_depth(executor), self.batch_bytes, self._held_bytes)
+                if not is_started:
+                    executor.start(self._maker)
             except BaseException:
                 self._bounds = bounds
                 raise
@@ -187,7 +191,7 @@ class Feeder:
             self._check_open()
             self._executor.resize(workers)
             self._depth = self._wanted_depth()
-            self._pool.count = self._depth + _KEPT_BY_CALLER
+            self._pool.resize(self._depth + _KEPT_BY_CALLER)
 
     def renew(self) -> None:
         """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
@@ -195,6 +199,10 @@ class Feeder:
             self._check_open()
             self._drop()
             self._executor.renew(self._maker)
+
+    def is_outdated(self) -> bool:
+        """See `Executor.is_outdated`."""
+        return self._executor.is_outdated(self._maker)
 
     def get(self, position: int, end: int | None = None, *, shuffled: bool = False) -> Batch:
         """The batch at `position` of the stream; those that follow it are made ahead.
@@ -222,12 +230,13 @@ class Feeder:
                     report = self._wait(entry)
                     self._learn(report)
             finally:
+                # Also where it fails. The count first: it must not be seen to fall.
+                self._stats = replace(self._stats, wait_s=self._stats.wait_s + perf_counter() - began)
                 self._waits_since_s = None
-            waited_s = perf_counter() - began
             self._queue.popleft()
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
-            self._count(entry.step, report, waited_s)
+            self._count(entry.step, report)
             return Batch.of(entry.step, entry.arrays, report)
 
     def is_next(self, position: int, *, shuffled: bool = False) -> bool:
@@ -259,7 +268,8 @@ class Feeder:
         with self._trace("penstock: wait"):
             report = make(self._maker, step, arrays)
         with self._lock:
-            self._count(step, report, perf_counter() - began)
+            self._stats = replace(self._stats, wait_s=self._stats.wait_s + perf_counter() - began)
+            self._count(step, report)
         return Batch.of(step, arrays, report)
 
     def dismiss(self) -> None:
@@ -302,6 +312,11 @@ class Feeder:
             depth = max(1, min(depth, fits)) if self._knows_size or batch_bytes is not None else 1
         return depth
 
+    @property
+    def _held_bytes(self) -> int:
+        """Memory that batches under way or ready take by now."""
+        return max(self._pool.nbytes, len(self._queue) * self._batch_bytes)
+
     def _learn(self, report: FillReport) -> None:
         """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
         if report.objects == []:  # the end of a generator
@@ -312,7 +327,9 @@ class Feeder:
                 self._knows_size = True
                 self._begin()
             return
-        check_room(self._wanted_depth(batch_bytes=spec.nbytes), spec.nbytes)
+        if spec.nbytes > _MUCH_LARGER * self._checked_bytes:  # ragged batches grow bit by bit
+            check_room(self._wanted_depth(batch_bytes=spec.nbytes), spec.nbytes, self._held_bytes)
+            self._checked_bytes = spec.nbytes
         self._knows_size = True
         grows = bool(self._spec.arrays)
         self._batch_bytes = spec.nbytes
@@ -368,7 +385,7 @@ class Feeder:
         if dropped and not self._closing:
             self._stats = replace(self._stats, dropped=self._stats.dropped + dropped)
 
-    def _count(self, step: Step, report: FillReport, waited_s: float) -> None:
+    def _count(self, step: Step, report: FillReport) -> None:
         stats = self._stats
         known = {sample.index for sample in stats.bad} if report.bad else set()
         make_s = dict(stats.make_s)
@@ -378,7 +395,6 @@ class Feeder:
             stats,
             batches=stats.batches + 1,
             samples=stats.samples + report.samples,
-            wait_s=stats.wait_s + waited_s,
             make_s=make_s,
             cpu_s=stats.cpu_s + report.cpu_s,
             bad_samples=stats.bad_samples + len(report.bad),

@@ -7,12 +7,13 @@ from penstock.feeding._free_memory import free_bytes
 _WORTH_A_LOOK_BYTES = 1 << 26  # a smaller queue is not what fills a memory
 
 
-def check_room(batches: int, batch_bytes: int) -> None:
+def check_room(batches: int, batch_bytes: int, held_bytes: int = 0) -> None:
     """Refuse a queue that would take more memory than is free.
 
     Args:
         batches: that it may hold.
         batch_bytes: of each.
+        held_bytes: of them that are there already.
 
     Raises:
         ValueError: it would; with the figures.
@@ -20,7 +21,8 @@ def check_room(batches: int, batch_bytes: int) -> None:
     if batches * batch_bytes < _WORTH_A_LOOK_BYTES:
         return
     free = free_bytes()
-    if free is not None and batches * batch_bytes > free:
+    if free is not None and batches * batch_bytes > free + held_bytes:
+        free += held_bytes
         fits = free // 2 // batch_bytes
         cure = f"Set max_queue_size and workers to {fits} at most, or " if fits else "Make batches smaller, or set "
         raise ValueError(

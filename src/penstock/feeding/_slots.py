@@ -67,6 +67,19 @@ class SlotPool:
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.slot_bytes = sum(sizes)
 
+    def resize(self, count: int) -> None:
+        """Keep so many slots from now on; free ones beyond are let go."""
+        self.count = count
+        self._made = [slot for slot in self._made if slot() is not None]
+        while len(self._made) > count and self._free:
+            gone = self._free.popleft()
+            self._made = [slot for slot in self._made if slot() is not gone]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the slots take by now."""
+        return self.slot_bytes * sum(slot() is not None for slot in self._made)
+
     def lease(self) -> Lease | None:
         """A free slot, or None."""
         try:

@@ -64,6 +64,13 @@ def arrange(rows: Sequence[Sequence[Tile]]) -> Picture:
     return picture
 
 
+def reduced(image: Array, *, channels_first: bool) -> Array:
+    """An image of at least the size of a tile of it, by leaving out rows and columns; a view."""
+    height, width = image.shape[1:] if channels_first else image.shape[:2]
+    step = max(1, max(height, width) // (2 * _LARGEST_PX))
+    return image[:, ::step, ::step] if channels_first else image[::step, ::step]
+
+
 def _tile_size(width: int, height: int, smallest_px: int) -> tuple[int, int]:
     longer = max(width, height)
     if longer > _LARGEST_PX:

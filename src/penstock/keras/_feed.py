@@ -101,7 +101,11 @@ class Feed(Stream):
             is_new = self._feeder is None
             feeder = super()._opened()
             if self._has_changed and not is_new:
-                feeder.renew()  # once for all hooks: it compares large arrays, and sends those that differ
+                try:
+                    feeder.renew()  # once for all hooks: it compares large arrays, and sends those that differ
+                except TypeError:  # it cannot be sent any more
+                    if not self._goes_back_to_threads():
+                        raise
             self._has_changed = False
             return feeder
 

@@ -44,6 +44,14 @@ class FeedingKeywords(TypedDict, total=False):
     shard: tuple[int, int]
 
 
+class Bounds(TypedDict):
+    """The queue's keywords of `Feeder` and `Feeder.resize`."""
+
+    max_queue_size: int
+    max_queue_bytes: int | None
+    timeout_s: float | None
+
+
 @dataclass(frozen=True)
 class Feeding:
     """How a flow makes its batches.
@@ -112,6 +120,15 @@ class Feeding:
         return "processes" if self.use_multiprocessing and os.name == "posix" else "threads"
 
     @property
+    def bounds(self) -> Bounds:
+        """What a feeder is told of its queue."""
+        return {
+            "max_queue_size": self.max_queue_size,
+            "max_queue_bytes": self.max_queue_bytes,
+            "timeout_s": self.patience_s,
+        }
+
+    @property
     def has_processes(self) -> bool:
         """Whether each worker is a process, in which global random generators can be seeded for it alone."""
         return self.place in ("processes", "pool's processes")
@@ -126,7 +143,7 @@ class Feeding:
 
         Args:
             beside: another one, already started, that ends together with it; of processes they share large arrays.
-            probes: look whether threads wait for the interpreter lock; None to do so where there are several.
+            probes: look whether threads wait for the interpreter lock; None for where there are, or may be, several.
         """
         # Those with processes are imported here, since elsewhere some of what they import is not there.
         if self.place == "caller":
@@ -146,7 +163,7 @@ class Feeding:
             notice("penstock: a pool of processes needs Linux; threads make the batches.")
         elif self.use_multiprocessing:
             notice("penstock: worker processes need Linux or macOS; threads make the batches.")
-        probes = self.workers > 1 if probes is None else probes
+        probes = self.workers > 1 or self.is_auto if probes is None else probes
         return ThreadExecutor(self.workers, probes=probes, trace=trace_for_backend())
 
 

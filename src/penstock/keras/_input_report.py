@@ -68,6 +68,7 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         """Forget an earlier run."""
         self.periods = []
+        self._stop_sampling()  # of a run that failed, of which Keras does not tell
         gpus = gpu_probe()
         if gpus is not None:
             self._gpus = Recorder()
@@ -109,9 +110,7 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Say what all of it was like."""
-        if self._sampler is not None:
-            self._sampler.stop()
-            self._sampler = None
+        self._stop_sampling()
         if len(self.periods) < 2:
             return
         last = self.periods[-1]
@@ -128,6 +127,11 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             None if last.gpu_percent is None else fmean(period.gpu_percent or 0.0 for period in self.periods),
         )
         notice(f"input: {total.line(f'all {len(self.periods)} epochs')}")
+
+    def _stop_sampling(self) -> None:
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
 
     def _gpu_percent(self) -> float | None:
         """Mean use of the busiest GPU since the epoch began."""

@@ -30,6 +30,7 @@ from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
 from penstock.keras._state import FlowState, fingerprint
 from penstock.keras._trace import trace_for_backend
+from penstock.keras._trial import makes_the_same
 from penstock.keras._tuner import Tuner
 
 
@@ -271,6 +272,8 @@ class Stream(FedDataset):
                 if at_border:  # an epoch keeps the order that it began in, so no batch is lost
                     by_batch = asked is not None and asked.asker is Asker.SHUFFLED_TRAINING and not self._shuffle
                     self._epoch_is_shuffled = by_batch
+                if at_border and self._has_chosen_processes:
+                    self._follow_changes()
                 if at_border or not late:  # a state that was loaded may have led into the middle of one
                     self._enter_epoch()
                 feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
@@ -295,48 +298,82 @@ class Stream(FedDataset):
     def _got(self, feeder: Feeder, position: int, end: int | None) -> Batch:
         """The batch at a position of the stream, after which the number of workers may be another one."""
         tuner, shuffled = self._tuner, self._epoch_is_shuffled
-        if tuner is None:
-            batch = feeder.get(position, end, shuffled=shuffled)
-            self._tell_of_lock()
-            return batch
         try:
             batch = feeder.get(position, end, shuffled=shuffled)
         except WorkerError as error:
-            # Nobody has asked for processes. Where they cannot even take what makes the batches, threads go on; one
-            # that crashes in a user's code must not do so here.
-            cannot_take = self._has_chosen_processes and isinstance(error.__cause__, BatchError)
-            if not (cannot_take and self._goes_on_with(Setting(self._feeding.workers))):
+            # Where processes cannot even take what makes the batches, threads go on; one that crashes in a user's code
+            # must not do so here.
+            if not (isinstance(error.__cause__, BatchError) and self._goes_back_to_threads()):
                 raise
-            tuner.rule_out_processes()
             batch = feeder.get(position, end, shuffled=shuffled)
-        chosen = tuner.look(feeder, self._feeding)
-        if chosen is not None and not self._goes_on_with(chosen):
-            tuner.rule_out_processes()
+        chosen = None if tuner is None else tuner.look(feeder, self._feeding)
+        if tuner is not None and chosen is not None and not self._goes_on_with(chosen, batch):
+            tuner.rule_out(chosen)
+        if tuner is None or not tuner.may_use_processes:
+            self._tell_of_lock()
         return batch
 
-    def _goes_on_with(self, setting: Setting) -> bool:
-        """Have batches made this way from now on; returns False if that cannot be."""
+    def _goes_on_with(self, setting: Setting, batch: Batch) -> bool:
+        """Have batches made this way from now on; returns False if that cannot be.
+
+        Args:
+            batch: the last one.
+        """
         feeder, feeding = self._feeder, self._feeding
         assert feeder is not None, "it has just been asked"
-        is_same_kind = setting.workers and feeding.workers and setting.processes == (feeding.place == "processes")
+        processes = setting.processes if setting.workers else feeding.use_multiprocessing
+        wanted = replace(feeding, workers=setting.workers, use_multiprocessing=processes)
         try:
-            if is_same_kind:
+            if setting.workers and feeding.workers and setting.processes == (feeding.place == "processes"):
                 feeder.set_workers(setting.workers)
-                self._feeding = replace(feeding, workers=setting.workers)
-                return True
-            processes = setting.processes if setting.workers else feeding.use_multiprocessing
-            tuner = self._tuner
-            self._refeed(replace(feeding, workers=setting.workers, use_multiprocessing=processes))
-            self._tuner = tuner  # which has asked for it
-        except Exception:  # no more threads, no space for shared memory, or what makes the batches cannot be sent
+            elif setting.processes and not self._has_chosen_processes:
+                return self._goes_on_with_processes(feeder, wanted, batch)
+            else:
+                feeder.resize(wanted.executor(), **wanted.bounds)
+        except Exception:  # no more threads, no space for shared memory
             return False
-        if setting.processes and not self._has_chosen_processes:
-            self._has_chosen_processes = True
-            notice(
-                f"penstock: much of a batch is made in Python, so {setting.workers} processes make them from now on "
-                '(workers="auto"; use_multiprocessing=False keeps threads).',
-                aloud=self._talks,
-            )
+        self._feeding = wanted
+        return True
+
+    def _goes_on_with_processes(self, feeder: Feeder, wanted: Feeding, batch: Batch) -> bool:
+        """Unless they make something else: nobody has asked for them."""
+        executor = wanted.executor()
+        try:
+            if not makes_the_same(executor, self._maker, batch):
+                executor.close()
+                return False
+            feeder.resize(executor, **wanted.bounds, is_started=True)
+        except BaseException:
+            executor.close()
+            raise
+        self._feeding, self._has_chosen_processes = wanted, True
+        notice(
+            f"penstock: much of a batch is made in Python, so {wanted.workers} processes make them from now on "
+            '(workers="auto"; use_multiprocessing=False keeps threads).',
+            aloud=self._talks,
+        )
+        return True
+
+    def _follow_changes(self) -> None:
+        """What the program has set since the last epoch reaches processes that nobody has asked for."""
+        feeder = self._feeder
+        if feeder is None or self._feeding.place != "processes":
+            return
+        try:
+            if feeder.is_outdated():
+                feeder.renew()
+        except TypeError:  # it cannot be sent any more
+            self._goes_back_to_threads()
+
+    def _goes_back_to_threads(self) -> bool:
+        """If nobody has asked for the processes that make the batches; returns whether it was so."""
+        tuner, feeding = self._tuner, self._feeding
+        if tuner is None or not (self._has_chosen_processes and feeding.place == "processes"):
+            return False
+        self._feeding = replace(feeding, use_multiprocessing=None)
+        tuner.rule_out(Setting(feeding.workers, processes=True))
+        if self._feeder is not None:
+            self._feeder.resize(self._feeding.executor(), **self._feeding.bounds)
         return True
 
     def _answer(self, frame: FrameType | None, number: int) -> Any:
@@ -433,18 +470,25 @@ class Stream(FedDataset):
                     self._resumed_at,
                     self._feeding.shard,
                 )
-                self._feeder = Feeder(
-                    self._plan,
-                    self._maker,
-                    self._feeding.executor(),
-                    max_queue_size=self._feeding.max_queue_size,
-                    max_queue_bytes=self._feeding.max_queue_bytes,
-                    timeout_s=self._feeding.patience_s,
-                    stats=self._stats,
-                    trace=trace_for_backend(),
-                )
+                try:
+                    self._feeder = self._made_feeder()
+                except TypeError:  # it cannot be sent to processes any more
+                    if not self._goes_back_to_threads():
+                        raise
+                    self._feeder = self._made_feeder()
                 self._check_still_open(self._feeder)
             return self._feeder
+
+    def _made_feeder(self) -> Feeder:
+        feeding = self._feeding
+        return Feeder(
+            self._plan,
+            self._maker,
+            feeding.executor(),
+            **feeding.bounds,
+            stats=self._stats,
+            trace=trace_for_backend(),
+        )
 
     def _fingerprint(self, *, shuffled: bool = False) -> str:
         """What a state's flow must have in common with another one: its data, and its batches if they are shuffled."""
@@ -461,13 +505,9 @@ class Stream(FedDataset):
     def _refeed(self, feeding: Feeding) -> None:
         with self.lock:
             if self._feeder is not None and not self._closed:
-                self._feeder.resize(
-                    feeding.executor(),
-                    max_queue_size=feeding.max_queue_size,
-                    max_queue_bytes=feeding.max_queue_bytes,
-                    timeout_s=feeding.patience_s,
-                )
+                self._feeder.resize(feeding.executor(), **feeding.bounds)
             self._feeding = feeding
+            self._has_chosen_processes = False
             self._tuner = Tuner(feeding) if feeding.is_auto else None
 
 

@@ -34,13 +34,14 @@ class Tuner:
         self._periods: deque[Period] = deque(maxlen=_REMEMBERED)
         self._may_use_processes = feeding.use_multiprocessing is None and feeding.place == "threads"
         self._max_queue_bytes = feeding.max_queue_bytes
+        self._most = _MOST_THREADS
         self._left = 1  # of the batches before the next look: the first one compiles and loads, and tells nothing
         self._began: tuple[FeedStats, float, float] | None = None
 
     def look(self, feeder: Feeder, feeding: Feeding) -> Setting | None:
         """After each batch: the setting to go on with, if it is another one."""
         self._left -= 1
-        if self._left:
+        if self._left > 0:  # below, an interrupt came before it was set anew
             return None
         now, stats, core_s = perf_counter(), feeder.stats, core_wait_s(feeder.worker_ids)
         setting = Setting(feeding.workers, feeding.place == "processes")
@@ -72,15 +73,23 @@ class Tuner:
         self._left = 1 + setting.workers if not chosen.processes or setting.processes else 2 + 2 * chosen.workers
         return chosen
 
-    def rule_out_processes(self) -> None:
-        """They have failed."""
-        self._may_use_processes = False
+    @property
+    def may_use_processes(self) -> bool:
+        """Whether processes may yet be chosen, or have been."""
+        return self._may_use_processes
+
+    def rule_out(self, setting: Setting) -> None:
+        """It could not be had, or made other batches."""
+        if setting.processes:
+            self._may_use_processes = False
+            self._periods.clear()
+        elif setting.workers > 1:
+            self._most = setting.workers - 1
         self._began, self._left = None, 1
-        self._periods.clear()
 
     def _limits(self, feeder: Feeder, setting: Setting) -> Limits:
         cpus, batch_bytes = usable_cpus(), max(1, feeder.batch_bytes)
-        most = _MOST_THREADS
+        most = self._most
         free = free_bytes()
         if setting.processes:
             most = max(_MOST_PROCESSES, 2 * cpus)

@@ -69,7 +69,7 @@ class FeedPeriod:
         """What to do about it, one clause."""
         if self.wait_share < _MODEL_IS_BOTTLENECK:
             return "the model is the bottleneck: more workers will not help"
-        if self.is_auto:
+        if self.is_auto and self.workers != self.most_workers:
             return 'workers="auto" has found no better number: make batches cheaper'
         if self.waits_for_lock:
             return "batches are made in Python: try use_multiprocessing=True"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from penstock.monitor._plot import Figure
 
 
+_LEAST_S, _MOST_S = 0.001, 86_400
+
+
 class Monitor:
     """Measures the machine and every running flow, ten times a second; `penstock.Monitor` with Keras.
 
@@ -29,8 +32,11 @@ class Monitor:
     """
 
     def __init__(self, interval: float = 0.1, *, feeds: Callable[[], Sequence[Feeding]] = running) -> None:
-        if not isinstance(interval, int | float) or isinstance(interval, bool) or not 0 < interval < math.inf:
-            raise ValueError(f"`interval` should be a positive number of seconds. Received: {interval!r}")
+        is_number = isinstance(interval, Real) and not isinstance(interval, bool)
+        if not is_number or not _LEAST_S <= interval <= _MOST_S:
+            raise ValueError(
+                f"`interval` should be a number of seconds from {_LEAST_S} to {_MOST_S}. Received: {interval!r}"
+            )
         self.interval = float(interval)
         self._feeds = feeds
         self._recorder = Recorder()

@@ -36,7 +36,7 @@ class Mark:
     is_end: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Records:
     """What was measured.
 

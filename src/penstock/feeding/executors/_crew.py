@@ -6,10 +6,9 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from queue import SimpleQueue
 from typing import NamedTuple, Protocol, final
-
-import numpy as np
 
 from penstock._pending import Pending
 from penstock._types import Array, FillReport, Step
@@ -39,12 +38,16 @@ class _Task(NamedTuple):
     future: Pending[FillReport]
 
 
-_LEAVE = _Task(Step(0, 0, 1, np.empty(0, np.int64)), (), Pending())
+class _Word(Enum):
+    """What is said in the place of a task."""
+
+    LEAVE = "one of you may go"
+    END = "all of you, when you come to this"
 
 
 @final
 class Crew:
-    """A fixed number of threads that end when told to, or before the interpreter does.
+    """Some threads that end when told to, or before the interpreter does.
 
     It does not know the executor that it belongs to, which can so be collected. `concurrent.futures` would make every
     batch still in its queue before the interpreter may end.
@@ -56,7 +59,7 @@ class Crew:
     def __init__(self, at_end: Callable[[], None] | None = None) -> None:
         self._at_end = at_end
         self.dismissed = False
-        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task | _Word] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._hands: list[Hand] = []
         self._present = 0
@@ -70,9 +73,9 @@ class Crew:
         """
         # Daemon threads, since the interpreter joins others before it lets anyone tell them to stop. Told to stop and
         # joined at its end, so that none comes back from a kernel to an interpreter that is gone.
-        is_first = not self._threads
+        is_first, begun = not self._threads, 0
+        self._hands.extend(hands)
         try:
-            self._hands.extend(hands)
             if is_first:
                 atexit.register(self.end)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -81,9 +84,15 @@ class Crew:
                 # First: an interrupt does not say whether it has begun.
                 self._threads.append(thread)
                 thread.start()
+                begun += 1
         except BaseException:  # RuntimeError where a container has a limit of them
-            if is_first:  # else those that are at work go on
+            if is_first:
                 self.end()
+            else:  # as many as before go on
+                self.leave(begun)
+                with self._lock:
+                    for hand in hands[begun:]:
+                        self._hands.remove(hand)
             raise
 
     def submit(self, step: Step, out: Sequence[Array]) -> Pending[FillReport]:
@@ -98,7 +107,7 @@ class Crew:
     def leave(self, hands: int) -> None:
         """Let so many of the threads go, each as soon as it comes to this among what is to be made."""
         for _ in range(hands):
-            self._tasks.put(_LEAVE)
+            self._tasks.put(_Word.LEAVE)
 
     def has(self, thread: threading.Thread) -> bool:
         """Whether a thread belongs to this crew."""
@@ -112,7 +121,7 @@ class Crew:
     def dismiss(self) -> None:
         """Let each thread finish the batch it is at, and cancel the rest; takes no lock."""
         self.dismissed = True
-        self._tasks.put(None)  # which each passes on to the next
+        self._tasks.put(_Word.END)  # which each passes on to the next
 
     def end(self) -> None:
         """Dismiss the threads and wait for them."""
@@ -131,10 +140,10 @@ class Crew:
         try:
             while True:
                 task = self._tasks.get()
-                if task is None:
-                    self._tasks.put(None)
+                if task is _Word.LEAVE:
                     break
-                if task is _LEAVE:
+                if isinstance(task, _Word):
+                    self._tasks.put(task)  # for the next
                     break
                 if self.dismissed:
                     task.future.cancel()

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from penstock._pending import Pending
-from penstock._types import Array, FillReport, Step
+from penstock._types import Array, BatchMaker, FillReport, Step
 from penstock.feeding.executors._crew import Crew, Hand
 
 
@@ -18,8 +18,6 @@ class CrewExecutor:
         workers: batches made at a time.
         at_end: frees what the threads have needed; perhaps called more than once, and by several threads.
     """
-
-    can_resize = False
 
     def __init__(self, workers: int, at_end: Callable[[], None] | None = None) -> None:
         self.workers = workers
@@ -45,9 +43,16 @@ class CrewExecutor:
         """See `Executor.resize`."""
         if workers > self.workers:
             self._crew.start(self._hired(workers - self.workers))
+            self.workers = workers
         else:
-            self._crew.leave(self.workers - workers)
-        self.workers = workers
+            # First: an interrupt leaves some too many at work, and never none.
+            surplus, self.workers = self.workers - workers, workers
+            self._crew.leave(surplus)
+
+    def is_outdated(self, maker: BatchMaker) -> bool:
+        """See `Executor.is_outdated`."""
+        del maker
+        return False
 
     def _hired(self, hands: int) -> Sequence[Hand]:
         """So many more hands."""

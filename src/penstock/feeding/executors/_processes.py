@@ -27,7 +27,6 @@ class ProcessExecutor(CrewExecutor):
     """
 
     is_elsewhere = True
-    can_resize = True
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, timeout_s: float | None = None, beside: ProcessExecutor | None = None) -> None:
@@ -65,6 +64,15 @@ class ProcessExecutor(CrewExecutor):
         hired = [Companion(self._luggage, self._slots, self._timeout_s) for _ in range(hands)]
         self._companions = [companion for companion in self._companions if not companion.is_over] + hired
         return hired
+
+    def is_outdated(self, maker: BatchMaker) -> bool:
+        """See `Executor.is_outdated`."""
+        luggage = pack(maker, self._luggage)
+        if luggage is self._luggage:
+            return False
+        for segment in luggage.added_to(self._luggage):
+            segment.close()
+        return True
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""

@@ -17,7 +17,6 @@ class SerialExecutor:
 
     workers = 0
     is_elsewhere = False
-    can_resize = False
     why_silent = "its worker is still at it, or stuck in a function of yours."
     waits_for_lock = False
     worker_ids = ()
@@ -40,6 +39,11 @@ class SerialExecutor:
     def renew(self, maker: BatchMaker) -> None:
         """See `Executor.renew`."""
         self._maker = maker
+
+    def is_outdated(self, maker: BatchMaker) -> bool:
+        """See `Executor.is_outdated`."""
+        del maker
+        return False
 
     def allocate(self, nbytes: int) -> Array:
         """See `Executor.allocate`."""

@@ -26,7 +26,6 @@ class ThreadExecutor(CrewExecutor):
     """
 
     is_elsewhere = False
-    can_resize = True
     why_silent = "its worker is still at it, or stuck in a function of yours."
 
     def __init__(self, workers: int, *, probes: bool = False, trace: Trace = nullcontext) -> None:
