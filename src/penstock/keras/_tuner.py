@@ -16,6 +16,7 @@ from penstock.keras._feeding import Feeding
 
 _REMEMBERED = 50  # periods; what has failed longer ago is tried again
 _SHORTEST_S = 0.005
+_LONGEST_S = 1.0  # a look takes 0.1 ms
 _MOST_THREADS = 32
 _MOST_PROCESSES = 8  # or twice the cores; each takes some 100 MB, and a second of a core to start
 _PROCESS_BYTES = 200_000_000
@@ -35,6 +36,7 @@ class Tuner:
         self._may_use_processes = feeding.use_multiprocessing is None and feeding.place == "threads"
         self._max_queue_bytes = feeding.max_queue_bytes
         self._most = _MOST_THREADS
+        self._agreed = 0  # times in a row that the setting was right; the next look may then be later
         self._left = 1  # of the batches before the next look: the first one compiles and loads, and tells nothing
         self._began: tuple[FeedStats, float, float] | None = None
 
@@ -43,15 +45,16 @@ class Tuner:
         self._left -= 1
         if self._left > 0:  # below, an interrupt came before it was set anew
             return None
-        now, stats, core_s = perf_counter(), feeder.stats, core_wait_s(feeder.worker_ids)
+        now = perf_counter()
         setting = Setting(feeding.workers, feeding.place == "processes")
         began, self._left = self._began, batches_to_measure(setting)
+        if began is not None and now - began[1] < min(_SHORTEST_S * 2 ** min(self._agreed, 10), _LONGEST_S):
+            return None  # and add the next ones to these
+        stats, core_s = feeder.stats, core_wait_s(feeder.worker_ids)
         if began is None:
             self._began = stats, now, core_s
             return None
         before, began_s, began_core_s = began
-        if now - began_s < _SHORTEST_S:
-            return None  # and add the next ones to these
         self._began = stats, now, core_s
         self._periods.append(
             Period(
@@ -67,7 +70,9 @@ class Tuner:
         )
         chosen = choose(self._periods, self._limits(feeder, setting))
         if chosen == setting:
+            self._agreed += 1
             return None
+        self._agreed = 0
         self._began = None
         # What the workers are at was begun before; and a process takes its time to start.
         self._left = 1 + setting.workers if not chosen.processes or setting.processes else 2 + 2 * chosen.workers
