@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Whatever Keras may use, for commands that must not need it.
+NO_KERAS = "keras,jax,torch,tensorflow,matplotlib"
+
 # What a user types is `penstock ...`. Here warnings are errors, some modules are missing, and there is no network.
 PENSTOCK = """
 import signal, socket, sys

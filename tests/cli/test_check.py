@@ -17,22 +17,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from command_line import files_below, interrupted, penstock
+from command_line import NO_KERAS, files_below, interrupted, penstock
 from penstock.batches._scan import MAX_PIXELS
 from penstock.cli._check import CheckOptions, run_check
 from penstock.cli._check_report import CheckReport
 from penstock.cli._terminal import printable
-
-# Whatever Keras may use must not be needed.
-NO_KERAS = "keras,jax,torch,tensorflow,matplotlib"
-
-
-def write_photographs(folder: Path, **counts: int) -> None:
-    for number, (name, count) in enumerate(counts.items()):
-        (folder / name).mkdir(parents=True)
-        for k in range(count):
-            pixels = np.random.default_rng([number, k]).integers(0, 256, (40, 50, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{k}.jpg")
+from photographs import write_photographs
 
 
 def write_problems(folder: Path) -> list[tuple[str, str]]:

@@ -8,23 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import files_below, penstock
+from command_line import NO_KERAS, files_below, penstock
 from penstock import ImageDataGenerator
+from photographs import write_photographs
 
-NO_KERAS = "keras,jax,torch,tensorflow,matplotlib"
 RANGES = [
     *("--rotation-range", "20", "--width-shift-range", "0.1", "--height-shift-range", "3", "--zoom-range", "0.2"),
     *("--shear-range", "5", "--brightness-range", "0.6", "1.4", "--channel-shift-range", "30"),
     *("--horizontal-flip", "--vertical-flip", "--fill-mode", "reflect"),
 ]
-
-
-def write_photographs(folder: Path, **counts: int) -> None:
-    for number, (name, count) in enumerate(counts.items()):
-        (folder / name).mkdir(parents=True)
-        for k in range(count):
-            pixels = np.random.default_rng([number, k]).integers(0, 256, (40, 50, 3), np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{k}.jpg")
 
 
 def pixels_of(path: Path) -> np.ndarray:
