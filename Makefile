@@ -41,7 +41,6 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench readme benchmarks/records/peers.json README.md --markers peers
 	$(BIN)/python -m penstock.bench --rows $(FEED_ROWS) --rounds 3 --seconds 1 --out benchmarks/records/feed.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/feed.json README.md --markers feed
-
 	$(BIN)/python -m penstock.bench --rows $(AUTO_ROWS) --rounds 3 --out benchmarks/records/auto.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/auto.json README.md --markers auto
 	$(BIN)/python -m penstock.bench before-after --out benchmarks/records/before_after.json

@@ -33,6 +33,19 @@ def led_by(settings: list[Setting], monkeypatch: pytest.MonkeyPatch) -> list[Per
     return measured
 
 
+def limits_seen(monkeypatch: pytest.MonkeyPatch) -> list[Limits]:
+    """What is told to a choice that stays with what there is."""
+    limits: list[Limits] = []
+
+    def choose(periods: Any, given: Limits) -> Setting:
+        limits.append(given)
+        return list(periods)[-1].setting
+
+    monkeypatch.setattr(_tuner, "choose", choose)
+    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    return limits
+
+
 def batches_of(stream: Any, count: int) -> list[Any]:
     return [np.array(next(stream)) for _ in range(count)]
 
@@ -161,28 +174,14 @@ def test_it_can_be_set_and_ended_at_any_time(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_kind_of_workers_is_chosen_only_where_the_user_has_not(
     keywords: dict[str, Any], may_use_processes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits: list[Limits] = []
-
-    def choose(periods: Any, given: Limits) -> Setting:
-        limits.append(given)
-        return list(periods)[-1].setting
-
-    monkeypatch.setattr(_tuner, "choose", choose)
-    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    limits = limits_seen(monkeypatch)
     with flow(**keywords) as stream:
         batches_of(stream, 20)
     assert {given.may_use_processes for given in limits} == {may_use_processes}
 
 
 def test_memory_bounds_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
-    limits: list[Limits] = []
-
-    def choose(periods: Any, given: Limits) -> Setting:
-        limits.append(given)
-        return list(periods)[-1].setting
-
-    monkeypatch.setattr(_tuner, "choose", choose)
+    limits = limits_seen(monkeypatch)
     with flow(max_queue_bytes=4 * 4 * 9 * 7 * 3 * 4) as stream:
         batches_of(stream, 12)
     assert {given.most_workers for given in limits} == {3}  # each begins at a multiple of 64 bytes
@@ -240,14 +239,7 @@ def test_code_that_crashes_a_process_is_not_called_in_this_one(monkeypatch: pyte
 
 
 def test_a_kind_that_the_user_sets_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[Limits] = []
-
-    def choose(periods: Any, given: Limits) -> Setting:
-        limits.append(given)
-        return list(periods)[-1].setting
-
-    monkeypatch.setattr(_tuner, "choose", choose)
-    monkeypatch.setattr(_tuner, "_SHORTEST_S", 0.0)
+    limits = limits_seen(monkeypatch)
     with flow() as stream:
         batches_of(stream, 12)
         stream.use_multiprocessing = False

@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from penstock.bench._claim import KINDS
 from penstock.bench._errors import BenchError
@@ -17,6 +19,9 @@ from penstock.bench._machine import Machine, keep_to_cores
 from penstock.bench._measure import run_rounds
 from penstock.bench._record import Record, RowRecord, SideRecord
 from penstock.bench._table import PLACE, put_between_markers, table
+
+if TYPE_CHECKING:
+    from penstock.bench._scale import Scale
 
 ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
 PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for, as the next ones
@@ -78,9 +83,7 @@ def _run(options: argparse.Namespace) -> None:
     from penstock.bench._auto_rows import AUTO_ROWS
     from penstock.bench._feed_rows import FEED_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
-    from penstock.bench._photographs import ensure_photographs
     from penstock.bench._rows import READS_FILES, ROWS
-    from penstock.bench._scale import Scale
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
 
     keras.utils.disable_interactive_logging()  # both sides would say how many files they found, for every reading
@@ -90,11 +93,8 @@ def _run(options: argparse.Namespace) -> None:
     seconds = options.seconds or (0.02 if options.quick else 2.0)
     began = perf_counter()
     records = []
-    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
-        folder = options.data or Path(temporary, "photographs")
-        scale = Scale.quick(folder) if options.quick else Scale.full(folder)
-        if {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows):
-            ensure_photographs(folder, scale.photographs)
+    reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows)
+    with _scale(options, has_photographs=bool(reads_files)) as scale:
         for name in _ALL_ROW_NAMES:
             if name not in options.rows:
                 continue
@@ -127,16 +127,25 @@ def _train_both(options: argparse.Namespace) -> None:
     import keras
 
     from penstock.bench._before_after import train_both
-    from penstock.bench._photographs import ensure_photographs
-    from penstock.bench._scale import Scale
 
     keras.utils.disable_interactive_logging()
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    with _scale(options, has_photographs=True) as scale:
+        train_both(replace(scale.files, batch_size=_TRAINING_BATCH), options.epochs, _tell).save(options.out)
+
+
+@contextmanager
+def _scale(options: argparse.Namespace, *, has_photographs: bool) -> Iterator[Scale]:
+    """How much data there is, in a folder that lasts as long as the block unless the user has given one."""
+    from penstock.bench._photographs import ensure_photographs
+    from penstock.bench._scale import Scale
+
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = options.data or Path(temporary, "photographs")
         scale = Scale.quick(folder) if options.quick else Scale.full(folder)
-        ensure_photographs(folder, scale.photographs)
-        train_both(replace(scale.files, batch_size=_TRAINING_BATCH), options.epochs, _tell).save(options.out)
+        if has_photographs:
+            ensure_photographs(folder, scale.photographs)
+        yield scale
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,7 +154,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure penstock and Keras's own ImageDataGenerator, or other libraries, in turns.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="measure (the default)")
+    measured = argparse.ArgumentParser(add_help=False)
+    measured.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
+    measured.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty"
+    )
+    measured.add_argument("--quick", action="store_true", help="tiny data, rows in one round: to see that it works")
+    run = commands.add_parser("run", parents=[measured], help="measure (the default)")
     run.add_argument(
         "--rows",
         nargs="+",
@@ -155,16 +170,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")
-    run.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
-    run.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
-    run.add_argument("--quick", action="store_true", help="tiny data, one round: to see that it works")
     run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
-    both = commands.add_parser("before-after", help="train on the same files with Keras's feed and with penstock's")
+    both = commands.add_parser(
+        "before-after", parents=[measured], help="train on the same files with Keras's feed and with penstock's"
+    )
     both.add_argument("--out", type=Path, metavar="RECORD", required=True, help="write a JSON record")
     both.add_argument("--epochs", type=_number(int, 1), default=4, help="of 512 files (4)")
-    both.add_argument("--cores", type=_number(int, 0), default=2, help="keep to so many cores; 0 for all (2)")
-    both.add_argument("--data", type=Path, metavar="FOLDER", help="class folders of JPEG files; made there if empty")
-    both.add_argument("--quick", action="store_true", help="tiny data: to see that it works")
     draw = commands.add_parser("picture", help="draw such a record")
     draw.add_argument("record", type=Path)
     draw.add_argument("path", type=Path, help="of the picture, without -light.png and -dark.png")

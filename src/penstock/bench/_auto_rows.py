@@ -12,6 +12,7 @@ from penstock.bench._measure import Pace
 from penstock.bench._row import Row, file_settings, pace_of
 from penstock.bench._scale import Scale
 from penstock.bench._sequences import PurePython, Stored, Waiting
+from penstock.bench._workloads import InFiles, InMemory
 
 _AUTO = "auto"
 _BATCHES = 20  # that it has to find it in
@@ -44,22 +45,15 @@ def auto_large(scale: Scale) -> Row:
 def auto_memory(scale: Scale) -> Row:
     """As many workers as cores, for compiled kernels."""
     data = scale.memory
-
-    def feed(workers: int | str, processes: bool) -> Feed:
-        return from_penstock(lambda: data.penstock_flow(workers, processes=processes))
-
-    return _row("auto-memory", f"{data.side_px}x{data.side_px} uint8 in memory", feed, "images/s", asdict(data))
+    title = f"{data.side_px}x{data.side_px} uint8 in memory"
+    return _row("auto-memory", title, _of_images(data), "images/s", asdict(data))
 
 
 def auto_files(scale: Scale) -> Row:
     """The same for files."""
     data = scale.files
-
-    def feed(workers: int | str, processes: bool) -> Feed:
-        return from_penstock(lambda: data.penstock_flow(workers, processes=processes))
-
     title = f"JPEG files to {data.target_px}x{data.target_px}"
-    return _row("auto-files", title, feed, "images/s", file_settings(data))
+    return _row("auto-files", title, _of_images(data), "images/s", file_settings(data))
 
 
 AUTO_ROWS = {
@@ -91,3 +85,7 @@ def _row(
 
 def _of_sequence(data: Waiting | PurePython | Stored, *, images: bool = False) -> Callable[[int | str, bool], Feed]:
     return lambda workers, processes: from_sequence(data, workers, processes=processes, images=images)
+
+
+def _of_images(data: InMemory | InFiles) -> Callable[[int | str, bool], Feed]:
+    return lambda workers, processes: from_penstock(lambda: data.penstock_flow(workers, processes=processes))

@@ -85,7 +85,8 @@ class Feeder:
         self._closing = False
         self._process = os.getpid()
         self._stats = FeedStats() if stats is None else stats
-        self._waits_since_s: float | None = None
+        # Seconds waited, and since when one waits now: together, so that their sum is never seen to fall.
+        self._waited: tuple[float, float | None] = self._stats.wait_s, None
         self._overflows_before = self._stats.overflows
         self._spec = maker.spec or BatchSpec(())  # of the slots
         self._batch_bytes = self._spec.nbytes
@@ -127,10 +128,10 @@ class Feeder:
     def stats(self) -> FeedStats:
         """A snapshot of the counts."""
         futures = [entry.future for entry in tuple(self._queue) if entry.future is not None]
-        since_s, stats = self._waits_since_s, self._stats
+        waited_s, since_s = self._waited
         return replace(
-            stats,
-            wait_s=stats.wait_s + (0.0 if since_s is None else perf_counter() - since_s),
+            self._stats,
+            wait_s=waited_s + (0.0 if since_s is None else perf_counter() - since_s),
             ready=sum(future.done() for future in futures),
             busy=sum(future.running() for future in futures),
             depth=self._depth,
@@ -222,17 +223,16 @@ class Feeder:
             self._check_open()
             if not self.is_next(position, shuffled=shuffled):
                 self._drop()
-            self._waits_since_s = began = perf_counter()
+            waited_s, began = self._waited[0], perf_counter()
+            self._waited = waited_s, began
             try:
                 with self._trace("penstock: wait"):
                     self._refill(position, end, shuffled, must=True)
                     entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
                     report = self._wait(entry)
                     self._learn(report)
-            finally:
-                # Also where it fails. The count first: it must not be seen to fall.
-                self._stats = replace(self._stats, wait_s=self._stats.wait_s + perf_counter() - began)
-                self._waits_since_s = None
+            finally:  # also where it fails
+                self._waited = waited_s + perf_counter() - began, None
             self._queue.popleft()
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
@@ -268,7 +268,7 @@ class Feeder:
         with self._trace("penstock: wait"):
             report = make(self._maker, step, arrays)
         with self._lock:
-            self._stats = replace(self._stats, wait_s=self._stats.wait_s + perf_counter() - began)
+            self._waited = self._waited[0] + perf_counter() - began, None
             self._count(step, report)
         return Batch.of(step, arrays, report)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
 from time import perf_counter
 from typing import Any
 
@@ -113,19 +112,7 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
         self._stop_sampling()
         if len(self.periods) < 2:
             return
-        last = self.periods[-1]
-        total = FeedPeriod(
-            sum(period.seconds for period in self.periods),
-            sum(period.wait_s for period in self.periods),
-            sum(period.make_s for period in self.periods),
-            sum(period.batches for period in self.periods),
-            last.workers,
-            last.cpus,
-            last.waits_for_lock,
-            last.most_workers,
-            last.is_auto,
-            None if last.gpu_percent is None else fmean(period.gpu_percent or 0.0 for period in self.periods),
-        )
+        total = FeedPeriod.total(self.periods)
         notice(f"input: {total.line(f'all {len(self.periods)} epochs')}")
 
     def _stop_sampling(self) -> None:

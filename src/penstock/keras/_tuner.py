@@ -34,7 +34,6 @@ class Tuner:
     def __init__(self, feeding: Feeding) -> None:
         self._periods: deque[Period] = deque(maxlen=_REMEMBERED)
         self._may_use_processes = feeding.use_multiprocessing is None and feeding.place == "threads"
-        self._max_queue_bytes = feeding.max_queue_bytes
         self._most = _MOST_THREADS
         self._agreed = 0  # times in a row that the setting was right; the next look may then be later
         self._left = 1  # of the batches before the next look: the first one compiles and loads, and tells nothing
@@ -68,7 +67,7 @@ class Tuner:
                 max(0.0, core_s - began_core_s),  # one whose worker has ended is missing
             )
         )
-        chosen = choose(self._periods, self._limits(feeder, setting))
+        chosen = choose(self._periods, self._limits(feeder, setting, feeding.max_queue_bytes))
         if chosen == setting:
             self._agreed += 1
             return None
@@ -92,7 +91,7 @@ class Tuner:
             self._most = setting.workers - 1
         self._began, self._left = None, 1
 
-    def _limits(self, feeder: Feeder, setting: Setting) -> Limits:
+    def _limits(self, feeder: Feeder, setting: Setting, max_queue_bytes: int | None) -> Limits:
         cpus, batch_bytes = usable_cpus(), max(1, feeder.batch_bytes)
         most = self._most
         free = free_bytes()
@@ -101,6 +100,6 @@ class Tuner:
             batch_bytes += _PROCESS_BYTES
         if free is not None:
             most = min(most, setting.workers + int(_MEMORY_SHARE * free / batch_bytes))
-        if self._max_queue_bytes is not None:
-            most = min(most, max(1, self._max_queue_bytes // max(1, feeder.batch_bytes)))
+        if max_queue_bytes is not None:
+            most = min(most, max(1, max_queue_bytes // max(1, feeder.batch_bytes)))
         return Limits(cpus, max(1, most), self._may_use_processes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 _MODEL_IS_BOTTLENECK = 0.05  # waiting for less than this share of the time, nobody gains by a faster feed
 _BUSY = 0.8  # of the workers; what is left, they wait for a free slot
@@ -36,6 +38,19 @@ class FeedPeriod:
     most_workers: int | None = None
     is_auto: bool = False
     gpu_percent: float | None = None
+
+    @classmethod
+    def total(cls, periods: Sequence[FeedPeriod]) -> FeedPeriod:
+        """Several in a row as one, with the last one's workers."""
+        last = periods[-1]
+        return replace(
+            last,
+            seconds=sum(period.seconds for period in periods),
+            wait_s=sum(period.wait_s for period in periods),
+            make_s=sum(period.make_s for period in periods),
+            batches=sum(period.batches for period in periods),
+            gpu_percent=None if last.gpu_percent is None else fmean(period.gpu_percent or 0.0 for period in periods),
+        )
 
     @property
     def wait_share(self) -> float:
