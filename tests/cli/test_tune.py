@@ -192,9 +192,9 @@ def test_the_time_is_kept_with_images_that_take_a_second_each(tmp_path):
         assert next(findings) == Ready()
         began = perf_counter()
         told = list(findings)
-        assert perf_counter() - began < 1.5 + 1  # of a machine that does something else, too
+        assert perf_counter() - began < 1.5 + 10  # of a machine that does something else, too; all images take 30 s
         assert Done() not in told
-    assert perf_counter() - began < 1.5 + 4
+    assert perf_counter() - began < 1.5 + 14
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are not stopped there")
@@ -207,7 +207,7 @@ def test_the_time_is_kept_where_nothing_comes_any_more(tmp_path):
         os.kill(process._process.pid, signal.SIGSTOP)
         began = perf_counter()
         assert Done() not in list(findings)
-    assert perf_counter() - began < 1 + 4
+    assert perf_counter() - began < 1 + 10
 
 
 def test_images_of_which_none_is_measured_in_time_end_in_one_line(tmp_path, capsys):
