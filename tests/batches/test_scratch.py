@@ -38,12 +38,24 @@ def test_what_is_larger_is_not_kept() -> None:
     assert not np.shares_memory(large, scratch(100))
 
 
+def test_it_grows_as_far_as_it_may() -> None:
+    scratch = Scratch(100, 200)
+    small = scratch(100)
+    large = scratch(150)
+    assert large.shape == (150,)
+    assert not np.shares_memory(large, small)
+    assert address(scratch(100)) == address(scratch(150)) == address(large)
+    assert not np.shares_memory(scratch(201), scratch(201))
+    assert address(scratch(1)) == address(large)
+
+
 def test_copies_and_pickles_begin_with_none() -> None:
-    scratch = Scratch(100)
+    scratch = Scratch(100, 101)
     for other in (copy.deepcopy(scratch), pickle.loads(pickle.dumps(scratch))):
         assert other(100).shape == (100,)
         assert not np.shares_memory(other(100), scratch(100))
-        assert not np.shares_memory(other(101), scratch(101))
+        assert address(other(101)) == address(other(100))
+        assert not np.shares_memory(other(102), other(102))
 
 
 def test_batches_of_files_do_not_show_through_one_another(tmp_path: Path) -> None:

@@ -154,6 +154,67 @@ def test_odd_sizes_resize_as_load_img_does(
     check([path], Loading(target_size, "rgb", interpolation, keep_aspect_ratio))
 
 
+def drafted(path: Path, loading: Loading) -> np.ndarray:
+    """The image by way of Pillow's own scaled decoding, which takes whole photographs only."""
+    assert loading.target_size is not None
+    height, width = loading.target_size
+    with Image.open(path) as image:
+        image.draft(None, (width, height))
+        if image.mode != loading.color_mode.upper():
+            image = image.convert(loading.color_mode.upper())
+        return np.asarray(image.resize((width, height), INTERPOLATIONS[loading.interpolation]))
+
+
+@examples(100)
+@given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    target_size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    color_mode=st.sampled_from(["rgb", "rgba"]),
+    interpolation=st.sampled_from(["nearest", "bilinear", "lanczos"]),
+    subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    progressive=st.booleans(),
+)
+def test_fast_decoding_takes_the_share_that_is_left_at_least(
+    folder: Path, size: Any, target_size: Any, color_mode: str, interpolation: str, subsampling: str, progressive: bool
+) -> None:
+    path = folder / "any size.jpg"
+    Image.fromarray(soft(3, *size)).save(path, subsampling=subsampling, progressive=progressive)
+    loading = Loading(target_size, color_mode, interpolation, decode="fast")
+    np.testing.assert_array_equal(decoded([path], loading)[0], drafted(path, loading))
+    if size[0] < 2 * target_size[0] or size[1] < 2 * target_size[1]:
+        check([path], loading)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_fast_decoding_leaves_all_else_as_it_is(folder: Path, name: str) -> None:
+    check([folder / name], Loading((37, 42), decode="fast"))  # more than half of each
+    if not name.endswith((".jpg", ".jpeg")) and name != "jpeg inside.png":
+        check([folder / name], Loading((5, 5), decode="fast"))
+
+
+def test_fast_decoding_keeps_the_part_with_the_right_proportions_large_enough(folder: Path) -> None:
+    """A wide image for a tall target: the part that is kept is narrow, and decides how far it may shrink."""
+    ramp = np.linspace(0, 255, 640).astype(np.uint8)
+    Image.fromarray(np.tile(ramp[:, None], (160, 1, 3))).save(folder / "wide.jpg", quality=95)
+    blob = (folder / "wide.jpg").read_bytes()
+    for target, decoded_to in (
+        ((80, 40), (80, 320)),
+        ((81, 40), (160, 640)),
+        ((20, 20), (20, 80)),
+        ((40, 1), (40, 160)),
+    ):
+        loading = Loading(target, keep_aspect_ratio=True, decode="fast")
+        images = decode_all([blob], ["wide.jpg"], loading)
+        assert images.flat.size == decoded_to[0] * decoded_to[1] * 3
+        (exact,) = decoded([folder / "wide.jpg"], Loading(target, keep_aspect_ratio=True))
+        assert np.abs(images.resized(0).astype(int) - exact).mean() < 4
+
+
+def test_a_way_to_decode_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match='`decode` should be "exact" or "fast"'):
+        Loading((8, 8), decode="draft")
+
+
 def test_bytes_stay_bytes_and_deep_files_keep_their_values(folder: Path) -> None:
     paths = [folder / "RGB.png", folder / "quarter.jpg"]
     images = decode_all([path.read_bytes() for path in paths], [str(path) for path in paths], Loading((8, 8)))

@@ -212,6 +212,27 @@ def test_class_modes(folder: Path, class_mode: str | None, expected: Any) -> Non
     np.testing.assert_array_equal(labels, images if class_mode == "input" else np.repeat(expected, 6, axis=0))
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_fast_decoding_is_another_original_and_the_same_transform(folder: Path, interpolation: str) -> None:
+    generator = ImageDataGenerator(rotation_range=20)
+    options: dict[str, Any] = {"interpolation": interpolation, "batch_size": 4, "seed": 3}
+    with (
+        generator.flow_from_directory(folder, (7, 9), decode="fast", workers=0, **options) as fast,
+        generator.flow_from_directory(folder, (7, 9), decode="fast", workers=2, **options) as again,
+        generator.flow_from_directory(folder, (7, 9), **options) as exact,
+    ):
+        for one, other in ((fast[0], again[0]), (next(fast), next(again))):
+            np.testing.assert_array_equal(one[0], other[0])
+        seen, expected = fast.explain(0, 0, 1), exact.explain(0, 0, 1)
+    with Image.open(str(seen.path)) as image:
+        image.draft(None, (9, 7))
+        assert image.size == (15, 10)
+        resized = image.resize((9, 7), Image.Resampling[interpolation.upper()])
+    np.testing.assert_array_equal(seen.original, np.asarray(resized))
+    assert seen.parameters == expected.parameters
+    assert (seen.original != expected.original).any()
+
+
 def test_a_preprocessing_function_sees_augmented_unscaled_images_and_may_keep_them() -> None:
     kept = []
 
@@ -494,6 +515,7 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_starts(arguments: di
         ({"color_mode": "cmyk"}, "Invalid color mode: cmyk"),
         ({"class_mode": "many"}, "Invalid class_mode: many"),
         ({"interpolation": "magic"}, "Invalid interpolation method magic"),
+        ({"decode": "draft"}, '`decode` should be "exact" or "fast"'),
         ({"target_size": (0, 5)}, "`target_size` should be two positive integers"),
         ({"target_size": 8}, "`target_size` should be two positive integers"),
         ({"classes": ["cats", "dogs", "cats"]}, "`classes` should name each class once"),

@@ -22,6 +22,8 @@ from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
 from penstock.sources._files import FileSource
 
+_MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels
+
 
 @dataclass(frozen=True)
 class ImageBatches:
@@ -52,7 +54,9 @@ class ImageBatches:
     float_dtype: np.dtype[Any] | type = np.float32
     tolerance: Tolerance | None = None
     seeds_globals: bool = False
-    decoded: Scratch = field(default_factory=partial(Scratch, GROUP_BYTES), repr=False, compare=False)
+    decoded: Scratch = field(
+        default_factory=partial(Scratch, GROUP_BYTES, _MOST_DECODED_BYTES), repr=False, compare=False
+    )
 
     @property
     def spec(self) -> BatchSpec:

@@ -23,7 +23,7 @@ from penstock.bench._table import PLACE, put_between_markers, table
 if TYPE_CHECKING:
     from penstock.bench._scale import Scale
 
-ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
+ROW_NAMES = ("memory-uint8", "memory-float32", "files", "fast-decoding", "second-thread", "busy-main", "epoch-border")
 PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for, as the next ones
 FEED_ROW_NAMES = (
     "feed-waiting",
@@ -94,7 +94,8 @@ def _run(options: argparse.Namespace) -> None:
     began = perf_counter()
     records = []
     reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows)
-    with _scale(options, has_photographs=bool(reads_files)) as scale:
+    has_large = "fast-decoding" in options.rows
+    with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as scale:
         for name in _ALL_ROW_NAMES:
             if name not in options.rows:
                 continue
@@ -135,16 +136,19 @@ def _train_both(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _scale(options: argparse.Namespace, *, has_photographs: bool) -> Iterator[Scale]:
+def _scale(options: argparse.Namespace, *, has_photographs: bool, has_large: bool = False) -> Iterator[Scale]:
     """How much data there is, in a folder that lasts as long as the block unless the user has given one."""
     from penstock.bench._photographs import ensure_photographs
     from penstock.bench._scale import Scale
 
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as temporary:
         folder = options.data or Path(temporary, "photographs")
-        scale = Scale.quick(folder) if options.quick else Scale.full(folder)
+        large = Path(temporary, "large")
+        scale = Scale.quick(folder, large) if options.quick else Scale.full(folder, large)
         if has_photographs:
             ensure_photographs(folder, scale.photographs)
+        if has_large:
+            ensure_photographs(large, scale.large_photographs, large=True)
         yield scale
 
 

@@ -33,39 +33,45 @@ class Scale:
     """How much data is fed.
 
     Attributes:
-        photographs: JPEG files to make, where the folder is empty.
-        memory, files: what is fed; `memory_float` is as `memory`.
+        photographs, large_photographs: JPEG files to make, where their folder is empty.
+        memory, files: what is fed; `memory_float` is as `memory`, and `large_files` are of 12 million pixels.
         border: the training run.
         feeds: what `feed` is given.
     """
 
     photographs: int
+    large_photographs: int
     memory: InMemory
     memory_float: InMemory
     files: InFiles
+    large_files: InFiles
     border: Border
     feeds: FeedScale
 
     @classmethod
-    def full(cls, folder: Path) -> Scale:
-        """As the targets are meant."""
+    def full(cls, folder: Path, large_folder: Path | None = None) -> Scale:
+        """As the targets are meant; without a folder of large photographs, nothing may be asked of them."""
         return cls(
             512,
+            16,
             InMemory(),
             InMemory(dtype="float32"),
             InFiles(folder),
+            InFiles(large_folder or folder, batch_size=16),
             Border.of(20, 5, batch_size=128, epochs=21, keras_epochs=5),
             FeedScale(0.5, 400_000, Stored(), InMemory(256, 299, 64, ranges=Ranges(rotation_range=45)), epochs=200),
         )
 
     @classmethod
-    def quick(cls, folder: Path) -> Scale:
+    def quick(cls, folder: Path, large_folder: Path | None = None) -> Scale:
         """Enough to see that everything runs."""
         return cls(
             8,
+            1,
             InMemory(64, side_px=16, batch_size=16),
             InMemory(64, side_px=16, batch_size=16, dtype="float32"),
             InFiles(folder, target_px=64, batch_size=4),
+            InFiles(large_folder or folder, target_px=64, batch_size=1),
             Border.of(2, 1, batch_size=8, epochs=2, keras_epochs=2),
             FeedScale(0.01, 1000, Stored(8, 16, 4), InMemory(8, 16, 4), epochs=20),
         )

@@ -124,12 +124,14 @@ class InFiles:
         folder: holds the class folders.
         target_px: side of the square that each image is resized to.
         batch_size, ranges: as for `InMemory`.
+        decode: for penstock: "exact" or "fast".
     """
 
     folder: Path
     target_px: int = 299
     batch_size: int = 64
     ranges: Ranges = field(default=LARGE)
+    decode: str = "exact"
 
     def listed(self) -> tuple[list[str], Array]:
         """Paths in order, and the number of each one's class folder: what a peer's pipeline starts from."""
@@ -151,6 +153,7 @@ class InFiles:
             str(self.folder),
             target_size=(self.target_px, self.target_px),
             batch_size=self.batch_size,
+            decode=self.decode,
             workers=workers,
             use_multiprocessing=processes or None,
             max_queue_size=QUEUE_BATCHES,

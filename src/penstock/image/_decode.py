@@ -15,7 +15,7 @@ from PIL import Image
 from penstock._errors import ImageError
 from penstock._types import Array
 from penstock.image._geometry import aspect_box, nearest_lookup
-from penstock.image._jpeg import LARGE_PIXELS, check_large_jpeg, jpeg_frame
+from penstock.image._jpeg import LARGE_PIXELS, JpegSize, check_large_jpeg, jpeg_frame, scaled_size
 from penstock.image._pixels import Pixels
 
 INTERPOLATIONS = {
@@ -29,6 +29,7 @@ INTERPOLATIONS = {
 # Files are rendered together, since each call costs a hand-over of the interpreter lock; eight photographs of 157,000
 # pixels still lie in a core's cache then.
 GROUP_BYTES = 4 << 20
+DECODES = ("exact", "fast")
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _JPEG_COLOURS = {"grayscale": "GRAY", "rgb": "RGB", "rgba": "RGBA"}
 # A file of 74 bytes may declare 178 million rows of one pixel; Pillow takes them for 2.2 GB of pointers to rows.
@@ -45,14 +46,19 @@ class Loading:
         color_mode: "grayscale", "rgb" or "rgba".
         interpolation: a key of `INTERPOLATIONS`.
         keep_aspect_ratio: cut the largest centred part with the target's proportions first.
+        decode: "exact", or "fast" to let the JPEG decoder make a half, a quarter or an eighth of an image that is at
+            least so much larger than the target; the resize goes on from there.
     """
 
     target_size: tuple[int, int] | None
     color_mode: str = "rgb"
     interpolation: str = "nearest"
     keep_aspect_ratio: bool = False
+    decode: str = "exact"
 
     def __post_init__(self) -> None:
+        if self.decode not in DECODES:
+            raise ValueError(f'`decode` should be "exact" or "fast". Received: {self.decode!r}')
         if self.color_mode not in CHANNELS:
             raise ValueError(f'Invalid color mode: {self.color_mode}; expected "rgb", "rgba", or "grayscale".')
         if self.interpolation not in INTERPOLATIONS:
@@ -93,7 +99,9 @@ def decode_groups(
     Yields:
         Which files, and their pixels.
     """
-    sizes = [_jpeg_bytes(blob, loading) for blob in blobs]
+    channels = CHANNELS[loading.color_mode]
+    jpegs = [_jpeg_size(blob, loading) for blob in blobs]
+    sizes = [jpeg.height * jpeg.width * channels for jpeg in jpegs]
     start = 0
     while start < len(blobs):
         stop, held = start + 1, sizes[start] or group_bytes
@@ -101,7 +109,7 @@ def decode_groups(
             held += sizes[stop]
             stop += 1
         group = slice(start, stop)
-        yield group, decode_all(blobs[group], paths[group], loading, sizes[group], allocate)
+        yield group, decode_all(blobs[group], paths[group], loading, jpegs[group], allocate)
         start = stop
 
 
@@ -109,10 +117,10 @@ def decode_all(
     blobs: Sequence[bytes | memoryview],
     paths: Sequence[str],
     loading: Loading,
-    jpeg_bytes: Sequence[int] | None = None,
+    jpegs: Sequence[JpegSize] | None = None,
     allocate: Callable[[int], Array] = _fresh,
 ) -> Pixels:
-    """Decode files into one piece of memory, with the pixels that Keras's `load_img` gives.
+    """Decode files into one piece of memory, with the pixels that Keras's `load_img` gives, unless `decode="fast"`.
 
     JPEG goes through simplejpeg (2.2 to 2.8 times as fast as Pillow, identical pixels), everything else and every
     JPEG that it refuses through Pillow. A nearest-neighbour resize is left to the warp, as look-ups; any other is done
@@ -122,7 +130,7 @@ def decode_all(
         blobs: the bytes of each file.
         paths: for errors.
         loading: with a `target_size`, unless all images are of one size.
-        jpeg_bytes: what `_jpeg_bytes` says of each file; None to ask it here.
+        jpegs: what `_jpeg_size` says of each file; None to ask it here.
         allocate: see `decode_groups`.
 
     Returns:
@@ -132,20 +140,21 @@ def decode_all(
         ImageError: bytes that are no image, are cut short, or exceed Pillow's decompression limit, or would
             take minutes; it names the path.
     """
-    if jpeg_bytes is None:
-        jpeg_bytes = [_jpeg_bytes(blob, loading) for blob in blobs]
-    flat = allocate(sum(jpeg_bytes))
+    if jpegs is None:
+        jpegs = [_jpeg_size(blob, loading) for blob in blobs]
+    channels = CHANNELS[loading.color_mode]
+    flat = allocate(sum(jpeg.height * jpeg.width * channels for jpeg in jpegs))
     owner = flat if flat.base is None else flat.base
     images: list[Array] = []
     at = 0
-    for blob, path, size in zip(blobs, paths, jpeg_bytes, strict=True):
-        images.append(_decode(blob, path, loading, flat[at : at + size] if size else None))
-        at += size
+    for blob, path, jpeg in zip(blobs, paths, jpegs, strict=True):
+        end = at + jpeg.height * jpeg.width * channels
+        images.append(_decode(blob, path, loading, jpeg, flat[at:end]))
+        at = end
     if not all(image.base is owner for image in images):  # some came from Pillow
         deep = np.dtype(np.float32) if any(image.dtype != np.uint8 for image in images) else np.dtype(np.uint8)
         flat = np.concatenate([image.reshape(-1).astype(deep, copy=False) for image in images])
     sizes = [image.size for image in images]
-    channels = CHANNELS[loading.color_mode]
     layouts = [
         (start, image.shape[1] * channels, channels, 1)
         for start, image in zip(np.cumsum([0, *sizes[:-1]]).tolist(), images, strict=True)
@@ -157,10 +166,10 @@ def decode_all(
     return Pixels(flat, np.array(layouts), channels, np.array(rows), np.array(columns))
 
 
-def _decode(blob: bytes | memoryview, path: str, loading: Loading, buffer: Array | None) -> Array:
+def _decode(blob: bytes | memoryview, path: str, loading: Loading, jpeg: JpegSize, buffer: Array) -> Array:
     """One image, `(height, width, channels)`, in `buffer` if it is a JPEG that simplejpeg reads."""
     try:
-        pixels = None if buffer is None else _decode_jpeg(blob, loading.color_mode, buffer)
+        pixels = _decode_jpeg(blob, loading.color_mode, jpeg, buffer) if jpeg.height else None
         if pixels is None:
             return _decode_any(blob, loading)
         if loading.target_size is not None and loading.interpolation != "nearest":
@@ -190,13 +199,15 @@ def decode_alone(blob: bytes | memoryview, path: str) -> str | None:
     """
     loading = Loading((1, 1))
     complaint = None
-    if size := _jpeg_bytes(blob, loading):
+    jpeg = _jpeg_size(blob, loading)
+    if jpeg.height:
+        buffer = np.empty((jpeg.height, jpeg.width, CHANNELS["rgb"]), np.uint8)
         try:
-            simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS["rgb"], buffer=np.empty(size, np.uint8))
+            simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS["rgb"], buffer=buffer)
             return None
         except ValueError as error:
             complaint = str(error)
-    _decode(blob, path, loading, None)
+    _decode(blob, path, loading, JpegSize(), np.empty(0, np.uint8))
     return complaint if complaint is not None and complaint.startswith("Corrupt JPEG data") else None
 
 
@@ -231,28 +242,39 @@ def _part(loading: Loading, height: int, width: int) -> tuple[int, int, int, int
     return 0, 0, height, width
 
 
-def _jpeg_bytes(blob: bytes | memoryview, loading: Loading) -> int:
-    """Bytes that simplejpeg decodes a file into; 0 for what is left to Pillow."""
+def _jpeg_size(blob: bytes | memoryview, loading: Loading) -> JpegSize:
+    """What simplejpeg decodes a file to; zeros for what is left to Pillow."""
     try:
         frame = jpeg_frame(blob)
         if frame is None:
-            return 0
+            return JpegSize()
         check_large_jpeg(blob, frame)
     except ValueError:
-        return 0  # said again, and caught, where the file is decoded
+        return JpegSize()  # said again, and caught, where the file is decoded
     height, width, components, *_ = frame
     # Pillow makes grey of colour by its own rounding, and CMYK needs Adobe's inversion.
     if not (components == 1 or (components == 3 and loading.color_mode != "grayscale")):
-        return 0
-    if Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS:
-        return 0  # Pillow warns, or refuses
-    return height * width * CHANNELS[loading.color_mode]
+        return JpegSize()
+    pixels = height * width
+    if pixels == 0 or (Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS):
+        return JpegSize()  # Pillow warns, or refuses
+    if loading.decode == "fast" and loading.target_size is not None:
+        return scaled_size(height, width, _least_size(loading, loading.target_size, height, width))
+    return JpegSize(height, width)
 
 
-def _decode_jpeg(blob: bytes | memoryview, color_mode: str, buffer: Array) -> Array | None:
+def _least_size(loading: Loading, target: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """The whole image's height and width where what is resized has the target's."""
+    top, left, bottom, right = _part(loading, height, width)
+    return -(-target[0] * height // max(bottom - top, 1)), -(-target[1] * width // max(right - left, 1))
+
+
+def _decode_jpeg(blob: bytes | memoryview, color_mode: str, jpeg: JpegSize, buffer: Array) -> Array | None:
     """The pixels, or None for a file that simplejpeg refuses: Pillow is more lenient, and its errors say more."""
+    # Asked for all pixels of an image of less than eight a side, it would take seven eighths of it, rounded up.
+    least = {"min_height": jpeg.height, "min_width": jpeg.width} if jpeg.is_scaled else {}
     try:
-        pixels: Array = simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS[color_mode], buffer=buffer)
+        pixels: Array = simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS[color_mode], buffer=buffer, **least)
     except ValueError:
         return None
     return buffer.reshape(pixels.shape) if pixels.size == buffer.size else None

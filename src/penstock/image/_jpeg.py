@@ -15,6 +15,9 @@ LARGE_PIXELS = 1 << 24  # from here on a lie about the size costs more than a lo
 # Progressive files have about 10 scans.
 _MOST_SCANNED_PIXELS = 1 << 36
 _SHORTEST_SCAN = 10  # bytes, with its marker
+# Of the shares that decoders know, eighths, those between take longer than the next larger of these: 3/8 of 12 million
+# pixels 27.5 ms, 1/2 23.8 ms, 1/4 21 ms, 1/8 18.2 ms, all of them 34.7 ms.
+_DIVISORS = (8, 4, 2)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -26,6 +29,14 @@ class JpegFrame(NamedTuple):
     components: int
     at: int
     is_huffman: bool
+
+
+class JpegSize(NamedTuple):
+    """What a JPEG is decoded to, in pixels; zeros for a file that is left to another decoder."""
+
+    height: int = 0
+    width: int = 0
+    is_scaled: bool = False
 
 
 def jpeg_frame(blob: bytes | memoryview) -> JpegFrame | None:
@@ -56,6 +67,22 @@ def jpeg_frame(blob: bytes | memoryview) -> JpegFrame | None:
         else:
             at += 2 + int.from_bytes(blob[at + 2 : at + 4], "big")
     raise ValueError(f"no frame header among its first {_MOST_SEGMENTS} segments and fill bytes")
+
+
+def scaled_size(height: int, width: int, least: tuple[int, int]) -> JpegSize:
+    """The smallest size that a JPEG can be decoded to in less time, and that is large enough.
+
+    Args:
+        height, width: of the image.
+        least: height and width that should be left.
+
+    Returns:
+        Half of the image, a quarter or an eighth, rounded up; all of it where half is too small.
+    """
+    for divisor in _DIVISORS:
+        if height >= divisor * least[0] and width >= divisor * least[1]:
+            return JpegSize(-(-height // divisor), -(-width // divisor), is_scaled=True)
+    return JpegSize(height, width)
 
 
 def check_large_jpeg(blob: bytes | memoryview, frame: JpegFrame) -> None:

@@ -51,6 +51,7 @@ class DataFrameIterator(FileFlow):
         keep_aspect_ratio: bool = False,
         dtype: Any = "float32",
         validate_filenames: bool = True,
+        decode: str = "exact",
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         super().__init__(
@@ -80,6 +81,7 @@ class DataFrameIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
+            decode=decode,
             feeding=Feeding.parse(**feeding),
         )
         for warning in self._found.warnings:

@@ -44,6 +44,7 @@ class DirectoryIterator(FileFlow):
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
         dtype: Any = None,
+        decode: str = "exact",
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         generator = AsTheyAre() if image_data_generator is None else image_data_generator
@@ -67,6 +68,7 @@ class DirectoryIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
+            decode=decode,
             feeding=Feeding.parse(**feeding),
         )
         self.directory = directory

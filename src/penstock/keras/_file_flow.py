@@ -57,6 +57,7 @@ class FileFlow(Flow):
         interpolation: str,
         keep_aspect_ratio: bool,
         dtype: Any,
+        decode: str,
         feeding: Feeding,
     ) -> None:
         check_batch_size(batch_size)
@@ -65,7 +66,7 @@ class FileFlow(Flow):
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         self.dtype = keras.config.floatx() if dtype is None else dtype
         self.target_size: Any = tuple(target_size) if isinstance(target_size, Iterable) else target_size
-        self._loading = Loading(self.target_size, color_mode, interpolation, keep_aspect_ratio)
+        self._loading = Loading(self.target_size, color_mode, interpolation, keep_aspect_ratio, decode)
         if class_mode not in self.allowed_class_modes:
             modes = ", ".join(sorted(repr(mode) for mode in self.allowed_class_modes))
             raise ValueError(f"Invalid class_mode: {class_mode}; expected one of: {modes}")

@@ -323,6 +323,7 @@ class ImageDataGenerator:
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
         *,
+        decode: str = "exact",
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
@@ -348,6 +349,8 @@ class ImageDataGenerator:
             subset: "training" or "validation", by class and rank.
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
+            decode: "exact" gives Keras's pixels; "fast" lets the JPEG decoder make a half, a quarter or an eighth of
+                photographs that are at least so much larger than `target_size`, which changes pixels.
             workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
                 as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
                 CPUs, quota and memory; the batches do not change.
@@ -388,6 +391,7 @@ class ImageDataGenerator:
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=self.dtype,
+            decode=decode,
             workers=workers,
             max_queue_size=max_queue_size,
             max_queue_bytes=max_queue_bytes,
@@ -420,6 +424,7 @@ class ImageDataGenerator:
         validate_filenames: bool = True,
         *,
         keep_aspect_ratio: bool = False,
+        decode: str = "exact",
         workers: int | str = "auto",
         max_queue_size: int = 10,
         max_queue_bytes: int | str | None = None,
@@ -452,6 +457,8 @@ class ImageDataGenerator:
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             validate_filenames: leave out rows whose file is missing or no image; False saves the look at each.
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
+            decode: "exact" gives Keras's pixels; "fast" lets the JPEG decoder make a half, a quarter or an eighth of
+                photographs that are at least so much larger than `target_size`, which changes pixels.
             workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
                 as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
                 CPUs, quota and memory; the batches do not change.
@@ -504,6 +511,7 @@ class ImageDataGenerator:
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=self.dtype,
+            decode=decode,
             validate_filenames=validate_filenames,
             workers=workers,
             max_queue_size=max_queue_size,
