@@ -89,6 +89,17 @@ def test_another_one_around_it_measures_too(model: Any) -> None:
     assert "feed_0_samples_per_s" in set(outer.records)
 
 
+def test_evaluate_and_predict_are_measured_by_themselves(model: Any) -> None:
+    for run, name in (("evaluate", "validation"), ("predict", "prediction")):
+        monitor = Monitor()
+        with flow_of() as flow:
+            for _ in range(2):
+                getattr(model, run)(flow, verbose=0, callbacks=[monitor])
+                assert not monitor.is_running
+                assert names(monitor) == [name, f"end of {name}"]
+            assert len(monitor.records["time_s"])
+
+
 def test_every_fit_begins_from_nothing_also_after_one_that_failed(model: Any) -> None:
     class Fails(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -119,4 +130,4 @@ def test_evaluate_and_predict_around_a_monitor_are_measured(model: Any) -> None:
     with flow_of() as flow, Monitor() as monitor:
         model.evaluate(flow, verbose=0, callbacks=[monitor])
         model.predict(flow, verbose=0, callbacks=[monitor])
-    assert names(monitor) == ["validation", "end of validation"]
+    assert names(monitor) == ["validation", "end of validation", "prediction", "end of prediction"]

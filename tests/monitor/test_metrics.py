@@ -152,6 +152,12 @@ def test_the_registry_of_the_program_is_left_alone() -> None:
         assert not any(name.startswith(("python", "process")) for name, *_ in scraped(one))
 
 
+@pytest.mark.parametrize("port", [-1, 65536, "9464", 1.5])
+def test_what_is_no_port_is_refused(port: Any) -> None:
+    with pytest.raises(ValueError, match="`port` should be a number from 0 to 65535"):
+        serve_metrics(port)
+
+
 def test_closing_frees_the_port_and_may_be_done_twice() -> None:
     server = serve_metrics(0)
     assert repr(server) == f"<metrics at http://127.0.0.1:{server.port}/metrics>"

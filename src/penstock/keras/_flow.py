@@ -250,8 +250,8 @@ class Flow(Stream):
         return self._maker.alone() if self._feeding.has_processes else self._maker
 
     def _check_epoch(self, epoch: int) -> None:
-        if epoch < 0:
-            raise ValueError(f"`epoch` should be from 0 on: the stream has no end. Received: {epoch}")
+        if not 0 <= epoch < 2**63:  # what the counter of the random generator holds
+            raise ValueError(f"`epoch` should be from 0 to {2**63 - 1}. Received: {epoch}")
         border = max(0, self._position - 1) // self._steps, self._position // self._steps
         if self._has_sampler and epoch not in border:
             raise ValueError(

@@ -9,6 +9,7 @@ import keras
 from penstock.monitor._monitor import Monitor as _Monitor
 
 _VALIDATION, _CALLBACKS = "validation", "callbacks"
+_TRAINING, _PREDICTION = "training", "prediction"
 
 
 class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
@@ -16,7 +17,8 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
 
     Use it around anything, as a context manager or with `start` and `stop`, or give it to `fit(callbacks=[monitor])`,
     where epochs, validation and the time that callbacks take are marked, too; what it does not find running, it then
-    starts and stops. A `fit` that fails leaves it running, since Keras does not tell: `stop` it, or begin the next one.
+    starts and stops, and so for `evaluate` and `predict`. One that fails leaves it running, since Keras does not tell:
+    `stop` it, or begin the next one.
 
     Measured are, as columns of `records`: `cpu_percent` of the machine and `worker_0_cpu_percent` of each worker of the
     flows; `memory_mb` of the program and its worker processes; `gpu_0_percent` and `gpu_0_memory_mb` of each GPU, with
@@ -46,26 +48,31 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, interval: float = 0.1) -> None:
         keras.callbacks.Callback.__init__(self)
         _Monitor.__init__(self, interval)
-        self._is_ours = False
+        self._started_by: str | None = None
 
     def stop(self) -> Self:
         """End it, and keep what was measured; without a `start()`, nothing."""
-        self._is_ours = False
+        self._started_by = None
         return super().stop()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start, unless somebody has."""
-        if self._is_ours:  # Keras does not tell of the end of a `fit` that failed
-            self.stop()
-        if not self.is_running:
-            self.start()
-            self._is_ours = True
+        self._begin(_TRAINING)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Stop, if `fit` has started it."""
         self.mark(_CALLBACKS, is_end=True)
-        if self._is_ours:
-            self.stop()
+        self._end(_TRAINING)
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Start, unless somebody has, and mark it."""
+        self._begin(_PREDICTION)
+        self.mark(_PREDICTION)
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """Mark it, and stop, if `predict` has started it."""
+        self.mark(_PREDICTION, is_end=True)
+        self._end(_PREDICTION)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Mark it."""
@@ -79,9 +86,22 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
         self.mark(_CALLBACKS)
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Mark it."""
+        """Start, unless somebody has, as `fit` whose validation this is; and mark it."""
+        self._begin(_VALIDATION)
         self.mark(_VALIDATION)
 
     def on_test_end(self, logs: Any = None) -> None:
-        """Mark it."""
+        """Mark it, and stop, if `evaluate` has started it."""
         self.mark(_VALIDATION, is_end=True)
+        self._end(_VALIDATION)
+
+    def _begin(self, what: str) -> None:
+        if self._started_by == what:  # Keras does not tell of the end of one that failed
+            self.stop()
+        if not self.is_running:
+            self.start()
+            self._started_by = what
+
+    def _end(self, what: str) -> None:
+        if self._started_by == what:
+            self.stop()

@@ -89,11 +89,14 @@ def serve_metrics(
     Raises:
         ImportError: prometheus-client is not installed; `pip install penstock[prometheus]`.
         OSError: the port is taken.
+        ValueError: it is no port.
     """
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError as error:
         raise ImportError("`serve_metrics` needs prometheus-client: pip install penstock[prometheus]") from error
+    if not isinstance(port, int) or not 0 <= port < 2**16:
+        raise ValueError(f"`port` should be a number from 0 to {2**16 - 1}. Received: {port!r}")
     registry = CollectorRegistry(auto_describe=False)  # of its own: the global one is the program's
     registry.register(_FeedCollector(feeds))
     try:
