@@ -36,7 +36,8 @@ FEED_ROW_NAMES = (
     "feed-busy",
 )
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
-_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES)
+KERNEL_ROW_NAMES = ("kernels",)
+_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES, *KERNEL_ROW_NAMES)
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
 _COMMANDS = ("run", "table", "readme", "before-after", "picture")
@@ -82,6 +83,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from penstock.bench._auto_rows import AUTO_ROWS
     from penstock.bench._feed_rows import FEED_ROWS
+    from penstock.bench._kernel_rows import KERNEL_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._rows import READS_FILES, ROWS
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
@@ -95,7 +97,8 @@ def _run(options: argparse.Namespace) -> None:
     records = []
     reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows)
     has_large = "fast-decoding" in options.rows
-    with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as scale:
+    with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as made:
+        scale = replace(made, yardstick=options.yardstick)
         for name in _ALL_ROW_NAMES:
             if name not in options.rows:
                 continue
@@ -103,7 +106,7 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS}[name](scale)
+            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **KERNEL_ROWS}[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -170,10 +173,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=_ALL_ROW_NAMES,
         default=ROW_NAMES,
-        help="what (all but peers-..., feed-... and auto-...)",
+        help="what (all but peers-..., feed-..., auto-... and kernels)",
     )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")
+    run.add_argument("--yardstick", type=Path, metavar="FILE", help="C++ that the kernels are compared with: needs g++")
     run.add_argument("--out", type=Path, metavar="RECORD", help="write a JSON record")
     both = commands.add_parser(
         "before-after", parents=[measured], help="train on the same files with Keras's feed and with penstock's"

@@ -37,6 +37,8 @@ class Scale:
         memory, files: what is fed; `memory_float` is as `memory`, and `large_files` are of 12 million pixels.
         border: the training run.
         feeds: what `feed` is given.
+        kernel_pixels: that a kernel makes in a call.
+        yardstick: C++ to compare kernels with, or None.
     """
 
     photographs: int
@@ -47,6 +49,8 @@ class Scale:
     large_files: InFiles
     border: Border
     feeds: FeedScale
+    kernel_pixels: int
+    yardstick: Path | None = None
 
     @classmethod
     def full(cls, folder: Path, large_folder: Path | None = None) -> Scale:
@@ -60,6 +64,7 @@ class Scale:
             InFiles(large_folder or folder, batch_size=16),
             Border.of(20, 5, batch_size=128, epochs=21, keras_epochs=5),
             FeedScale(0.5, 400_000, Stored(), InMemory(256, 299, 64, ranges=Ranges(rotation_range=45)), epochs=200),
+            16 * 299**2,
         )
 
     @classmethod
@@ -74,4 +79,5 @@ class Scale:
             InFiles(large_folder or folder, target_px=64, batch_size=1),
             Border.of(2, 1, batch_size=8, epochs=2, keras_epochs=2),
             FeedScale(0.01, 1000, Stored(8, 16, 4), InMemory(8, 16, 4), epochs=20),
+            299**2,
         )

@@ -283,23 +283,22 @@ def _strip_cells(
     for k in range(bottom - top):
         r = row_start + row_step * k
         first, last = 0, width
-        # The part of a line inside a rectangle is one stretch.
-        while first < last and not _is_inside(
-            _source(matrix, r, column_start + column_step * first), height, width, margin
-        ):
-            first += 1
-        while last > first and not _is_inside(
-            _source(matrix, r, column_start + column_step * (last - 1)), height, width, margin
-        ):
-            last -= 1
+        # The part of a line inside a rectangle is one stretch: from both ends to where it begins.
+        for from_the_end in (False, True):
+            while first < last:
+                column = last - 1 if from_the_end else first
+                at_row, at_column = _source(matrix, r, column_start + column_step * column)
+                if _is_inside((at_row, at_column), height, width, margin):
+                    break
+                if not clamps:
+                    x = k * width + column
+                    at_row, at_column = _fold(at_row, height, mode), _fold(at_column, width, mode)
+                    index[x], f_row[x], f_column[x] = _cell(at_row, at_column, shift, stride)
+                if from_the_end:
+                    last -= 1
+                else:
+                    first += 1
         inside[k, 0], inside[k, 1] = k * width + first, k * width + last
-        if not clamps:
-            for column in range(width - (last - first)):
-                c = column if column < first else column + last - first
-                at_row, at_column = _source(matrix, r, column_start + column_step * c)
-                at_row, at_column = _fold(at_row, height, mode), _fold(at_column, width, mode)
-                x = k * width + c
-                index[x], f_row[x], f_column[x] = _cell(at_row, at_column, shift, stride)
 
 
 @compiled()
@@ -452,22 +451,53 @@ def _rgb_strip(
 
 
 @compiled()
+def _rgb_strip_unpacked(pixels: int, packed: Any, rescale: Any, centre: Any, gain: Any, out: Any, start: int) -> None:
+    """One strip of RGB as it lies in `packed`, standardized and written."""
+    kind, byte, eight, sixteen = out.dtype.type, np.uint32(255), np.uint32(8), np.uint32(16)
+    one, two, three = _u(1), _u(2), _u(3)
+    c0, c1, c2, g0, g1, g2 = centre[0], centre[1], centre[2], gain[0], gain[1], gain[2]
+    for x in range(_u(pixels)):
+        pixel, target = packed[x], _u(start) + three * x
+        out[target] = (kind(np.int32(pixel & byte)) * rescale - c0) * g0
+        out[target + one] = (kind(np.int32((pixel >> eight) & byte)) * rescale - c1) * g1
+        out[target + two] = (kind(np.int32((pixel >> sixteen) & byte)) * rescale - c2) * g2
+
+
+@compiled()
+def _gather(pixels: int, plane: Any, index: Any, packed: Any) -> None:
+    """The nearest pixel of each."""
+    for x in range(_u(pixels)):
+        packed[x] = plane[_u(index[x])]
+
+
+@compiled()
+def _copy(top: int, bottom: int, plane: Any, height: int, width: int, affine: Any, packed: Any) -> None:
+    """The output rows [top, bottom) of a packed plane where the geometry is at most a flip."""
+    for row in range(top, bottom):
+        r = height - 1 - row if affine[7] != 0 else row
+        source, target = _u((r + 1) * (width + 3) + 1), _u((row - top) * width)
+        if affine[6] != 0:
+            last = source + _u(width - 1)
+            for x in range(_u(width)):
+                packed[target + x] = plane[last - x]
+        else:
+            for x in range(_u(width)):
+                packed[target + x] = plane[source + x]
+
+
+@compiled()
 def _strip_from_packed(
-    pixels: int, plane: Any, stride: int, order: int, index: Any, f_row: Any, f_column: Any,
-    above: Any, below: Any, channels: int, values: Any,
+    pixels: int, between: bool, packed: Any, above: Any, below: Any, f_row: Any, f_column: Any, channels: int,
+    values: Any,
 ) -> None:  # fmt: skip
-    """One strip of output, channel k at `values[k * pixels]`, from a packed plane of any number of channels."""
+    """One strip of output, channel k at `values[k * pixels]`: between neighbours, or as it lies in `packed`."""
     kind, byte = values.dtype.type, _u(255)
-    if order == 0:
-        for x in range(_u(pixels)):
-            above[x] = plane[_u(index[x])]
-    else:
-        _gather_pairs(pixels, plane, stride, index, above, below)
     for k in range(channels):
         left, right, base = _u(8 * k), _u(8 * k + 32), _u(k * pixels)
-        if order == 0:
+        if not between:
+            shift, low = np.uint32(8 * k), np.uint32(255)
             for x in range(_u(pixels)):
-                values[base + x] = np.int32((above[x] >> left) & byte)
+                values[base + x] = np.int32((packed[x] >> shift) & low)
         else:
             for x in range(_u(pixels)):
                 values[base + x] = _bilinear(
@@ -795,6 +825,7 @@ def render_packed(
     values = np.empty(channels * reach, out.dtype)
     none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
     plane = np.empty(size, np.uint32)
+    packed = np.empty(reach, np.uint32)
     above, below = np.empty(reach, np.uint64), np.empty(reach, np.uint64)
     outside = np.uint32(0)
     for k in range(channels):
@@ -805,29 +836,32 @@ def render_packed(
         late = sample_centre or sample_scale or not (math.isnan(transforms[k, 8]) and math.isnan(transforms[k, 9]))
         by, less, times = (out.dtype.type(1), none, one) if late else (rescale, centre, gain)
         copied = _is_identity(affine)
-        straight = order == 1 and channels == 3 and out_strides[2] == 3 and not copied
+        between = order == 1 and not copied
+        straight = channels == 3 and out_strides[2] == 3
         origin = k * out_strides[0]
+        _pack(images, layout, r, c, channels, plane)
         if not copied:
-            _pack(images, layout, r, c, channels, plane)
             _border(plane, 0, height, width, mode, outside)
         for top in range(0, height, strip):
             bottom = min(top + strip, height)
             start, pixels = origin + top * out_strides[1], (bottom - top) * width
             if copied:
-                _strip_copied(top, bottom, images, layout, r, c, affine, channels, values)
+                _copy(top, bottom, plane, height, width, affine, packed)
             else:
                 _strip_cells(
                     top, bottom, affine, height, width, order, mode, margin, row_of, column_of, index, f_row, f_column,
                     inside,
                 )  # fmt: skip
-                if straight:
+                if between:
                     _gather_pairs(pixels, plane, stride, index, above, below)
-                    _rgb_strip(pixels, above, below, f_row, f_column, by, less, times, out, start)
                 else:
-                    _strip_from_packed(
-                        pixels, plane, stride, order, index, f_row, f_column, above, below, channels, values
-                    )
-            if not straight:
+                    _gather(pixels, plane, index, packed)
+            if straight and between:
+                _rgb_strip(pixels, above, below, f_row, f_column, by, less, times, out, start)
+            elif straight:
+                _rgb_strip_unpacked(pixels, packed, by, less, times, out, start)
+            else:
+                _strip_from_packed(pixels, between, packed, above, below, f_row, f_column, channels, values)
                 _write_strip(pixels, values, by, less, times, out, start, out_strides)
             if mode == _CONSTANT and not copied:
                 _fill_outside(bottom - top, width, inside, cval, by, less, times, out, start, out_strides)
