@@ -36,8 +36,16 @@ FEED_ROW_NAMES = (
     "feed-busy",
 )
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
+SMALL_ROW_NAMES = ("small-batches", "tiny-work", "start")
 KERNEL_ROW_NAMES = ("kernels",)
-_ALL_ROW_NAMES = (*ROW_NAMES, *PEER_ROW_NAMES, *FEED_ROW_NAMES, *AUTO_ROW_NAMES, *KERNEL_ROW_NAMES)
+_ALL_ROW_NAMES = (
+    *ROW_NAMES,
+    *PEER_ROW_NAMES,
+    *FEED_ROW_NAMES,
+    *AUTO_ROW_NAMES,
+    *SMALL_ROW_NAMES,
+    *KERNEL_ROW_NAMES,
+)
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
 _COMMANDS = ("run", "table", "readme", "before-after", "picture")
@@ -86,6 +94,7 @@ def _run(options: argparse.Namespace) -> None:
     from penstock.bench._kernel_rows import KERNEL_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._rows import READS_FILES, ROWS
+    from penstock.bench._small_rows import SMALL_ROWS
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
 
     keras.utils.disable_interactive_logging()  # both sides would say how many files they found, for every reading
@@ -106,7 +115,7 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **KERNEL_ROWS}[name](scale)
+            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS}[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -173,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=_ALL_ROW_NAMES,
         default=ROW_NAMES,
-        help="what (all but peers-..., feed-..., auto-... and kernels)",
+        help="what (all up to epoch-border)",
     )
     run.add_argument("--rounds", type=_number(int, 1), help="readings of each side (5)")
     run.add_argument("--seconds", type=_number(float, 0.001), help="least measured time of a reading (2)")

@@ -59,7 +59,7 @@ class InMemory:
     """Images in one array, with labels.
 
     Attributes:
-        images, side_px, batch_size: how many, how large, how many at a time.
+        images, side_px, channels, batch_size: how many, how large, how many at a time.
         dtype: "uint8" images of 0 to 255 become float32 in -1 to 1; "float32" images of 0 to 1 stay as they are.
         ranges: augmentation.
     """
@@ -69,11 +69,12 @@ class InMemory:
     batch_size: int = 256
     dtype: str = "uint8"
     ranges: Ranges = field(default=SMALL)
+    channels: int = 3
 
     @cached_property
     def x(self) -> Array:
-        """`(images, side, side, 3)`; noise, since no kernel's time depends on the values."""
-        shape = (self.images, self.side_px, self.side_px, 3)
+        """`(images, side, side, channels)`; noise, since no kernel's time depends on the values."""
+        shape = (self.images, self.side_px, self.side_px, self.channels)
         pixels: Array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         return pixels if self.dtype == "uint8" else pixels * np.float32(1 / 255)
 

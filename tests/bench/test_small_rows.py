@@ -1,0 +1,23 @@
+"""Rows about what there is besides pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock.bench._scale import Scale
+from penstock.bench._small_rows import small_batches, start, tiny_work
+from penstock.bench.scripts.first_kernel import main
+
+
+def test_every_side_is_measured_and_claimed(tmp_path: Path) -> None:
+    scale = Scale.quick(tmp_path)
+    for make, sides in ((small_batches, 4), (tiny_work, 2), (start, 1)):
+        row = make(scale)
+        names = [side.name for side in row.sides]
+        assert len(set(names)) == len(names) == sides
+        assert all({claim.side, claim.against} <= set(names) for claim in row.claims)
+        assert all(side.measure(0).value > 0 for side in row.sides)
+
+
+def test_a_process_is_older_than_its_first_images() -> None:
+    assert main()["computed_s"] > 0
