@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, final
 
@@ -27,11 +27,13 @@ class Caching:
 
     Attributes:
         folder: where images are kept; None for memory.
-        limit: bytes; None in a folder for what leaves a twentieth of the disk free.
+        limit: bytes; None for what leaves a twentieth of the disk, or half of the memory, free.
+        free: tells how many bytes of memory are free; picklable.
     """
 
     folder: str | None
     limit: int | None
+    free: Callable[[], int | None]
 
     def cache(self, paths: Sequence[str], loading: Loading) -> ImageCache:
         """A cache for such files; nothing is opened yet.
@@ -46,11 +48,11 @@ class Caching:
 
     def _place(self, loading: Loading) -> Place:
         if self.folder is None:
-            assert self.limit is not None
-            return MemoryPlace(self.limit)
+            return MemoryPlace(self.limit, self.free)
         # Whatever else decides the pixels, so that images made otherwise are in other files.
-        made_how = hashlib.blake2b(f"{loading} {decoders()}".encode(), digest_size=16).hexdigest()
-        return FolderPlace(self.folder, made_how, self.limit)
+        height, width = map(int, loading.target_size or ())
+        made_how = f"{replace(loading, target_size=(height, width))} {decoders()}"
+        return FolderPlace(self.folder, hashlib.blake2b(made_how.encode(), digest_size=16).hexdigest(), self.limit)
 
 
 @dataclass(frozen=True)

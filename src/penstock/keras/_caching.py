@@ -10,9 +10,6 @@ from penstock.feeding._free_memory import free_bytes
 from penstock.keras._feeding import parse_bytes
 from penstock.keras._notice import notice
 
-_SHARE_OF_FREE_MEMORY = 0.5
-_WITHOUT_KNOWING_BYTES = 10**9  # where nobody says how much memory is free
-
 
 def parse_cache(cache: Any, cache_bytes: Any, images: Any = None) -> Caching | None:
     """What decoded images are kept in, if they are.
@@ -42,9 +39,7 @@ def parse_cache(cache: Any, cache_bytes: Any, images: Any = None) -> Caching | N
         notice("penstock: `cache` needs Linux or macOS; files are decoded each time.")
         return None
     if cache == "memory":
-        free = free_bytes()
-        default = _WITHOUT_KNOWING_BYTES if free is None else int(_SHARE_OF_FREE_MEMORY * free)
-        return Caching(None, default if limit is None else limit)
+        return Caching(None, limit, free_bytes)
     folder = os.path.abspath(folder)
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f"`cache` should be a folder, or a path where one can be made. {folder!r} is a file.")
@@ -54,4 +49,4 @@ def parse_cache(cache: Any, cache_bytes: Any, images: Any = None) -> Caching | N
             f"`cache` should lie elsewhere than beside the classes: the next flow from {os.fspath(images)!r} would "
             f"take {name!r} for one of them."
         )
-    return Caching(folder, limit)
+    return Caching(folder, limit, free_bytes)

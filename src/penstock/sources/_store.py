@@ -127,7 +127,9 @@ class Store:
         offsets = places - value_bytes
         ends = offsets + self._stride[value_bytes]
         # A file that somebody has cut short must not be touched behind its end: that would be the end of the process.
-        there = (known[:, :2] == stamps).all(axis=1) & (slots >= 0) & (ends <= sizes[1])
+        there = (known[:, :2] == stamps).all(axis=1) & (slots >= 0)
+        if (ends[there] > sizes[1]).any():
+            there[there] = self._within(os.fstat(files.images).st_size, slots[there], known[there], ends[there])
         images = self._mapped(files, int(ends[there].max(initial=0)))
         if not checked[there].all():
             there[there] = self._check(images, slots[there], known[there])
@@ -139,7 +141,7 @@ class Store:
     def takes_more(self) -> bool:
         """Whether `keep` may keep anything."""
         files = self._files
-        return files is not None and files.is_writable and not self._is_full
+        return files is not None and not files.why_not and not self._is_full
 
     def keep(self, lots: Sequence[Lot]) -> None:
         """Keep images, as far as there is room. What goes wrong is told by `complaints`, and ends the keeping."""
@@ -147,14 +149,13 @@ class Store:
         if files is None or not self.takes_more:
             return
         try:
-            lines = [self._written(files, lot) for lot in lots if not self._is_full]
-            added = np.concatenate([np.empty((0, _WORDS), np.int64), *lines])
-            if len(added):
-                starts = np.arange(len(added)) * _LINE_BYTES
-                flat = added.view(np.uint8).reshape(-1)
-                added[:, _LINE_SUM] = checksums(flat, starts, np.full(len(added), 8 * _LINE_SUM))
-                with self._writing, locked(files.lock):
-                    _write(files.index, flat, _aligned(os.fstat(files.index).st_size))
+            added = self._written(files, lots)
+            if not len(added):
+                return
+            flat, starts = added.view(np.uint8).reshape(-1), np.arange(len(added)) * _LINE_BYTES
+            added[:, _LINE_SUM] = checksums(flat, starts, np.full(len(added), 8 * _LINE_SUM))
+            with self._writing, locked(files.lock):
+                _write(files.index, flat, _aligned(os.fstat(files.index).st_size))
         except OSError as error:
             self._is_full = True
             self._complaints.append(
@@ -201,9 +202,9 @@ class Store:
                         f"the cache cannot be used: {error.strerror or error}. Files are decoded each time."
                     )
                     return None
-                if not files.is_writable:
+                if files.why_not:
                     self._complaints.append(
-                        "the cache's folder cannot be written to. What is not in it is decoded each time."
+                        f"nothing is added to the cache: {files.why_not}. What is not in it is decoded each time."
                     )
                 self._begin()
                 self._files = files
@@ -256,41 +257,69 @@ class Store:
         """Which images are as they were written; those that are not are forgotten."""
         value_bytes = known[:, 2] % ALIGNMENT_BYTES
         good: Array = checksums(images, known[:, 2] - value_bytes, self._stride[value_bytes]) == known[:, 3]
-        with self._lock:
-            same = (self._table[slots] == known).all(axis=1)
-            self._checked[slots[same & good]] = True
-            self._table[slots[same & ~good]] = _NOTHING
+        self._forget(slots, known, ~good)
         return good
 
-    def _written(self, files: StoreFiles, lot: Lot) -> Array:
+    def _within(self, size: int, slots: Indices, known: Array, ends: Array) -> Array:
+        """Which images lie in a file of so many bytes; those that do not are forgotten."""
+        good: Array = ends <= size
+        self._forget(slots, known, ~good, is_checked=False)
+        return good
+
+    def _forget(self, slots: Indices, known: Array, bad: Array, *, is_checked: bool = True) -> None:
+        """Forget the bad ones of what is known, unless it is known better by now; the others are checked, perhaps."""
+        with self._lock:
+            same = (self._table[slots] == known).all(axis=1)
+            self._table[slots[same & bad]] = _NOTHING
+            if is_checked:
+                self._checked[slots[same & ~bad]] = True
+
+    def _written(self, files: StoreFiles, lots: Sequence[Lot]) -> Array:
         """Write the images that are not there yet, as far as there is room; their lines."""
+        chosen = [self._new(lot) for lot in lots]
+        places = self._reserved(
+            files, [(len(which), lot.images.itemsize) for lot, which in zip(lots, chosen, strict=True)]
+        )
+        written = [np.empty((0, _WORDS), np.int64)]
+        for lot, new, (start, count) in zip(lots, chosen, places, strict=True):
+            which, value_bytes = new[:count], lot.images.itemsize
+            images = lot.images if count == len(lot.images) else lot.images[which]
+            flat, stride = images.view(np.uint8).reshape(-1), int(self._stride[value_bytes])
+            _write(files.images, flat, start)
+            offsets = np.arange(count) * stride
+            lines = np.zeros((count, _WORDS), np.int64)
+            lines[:, _KEY] = self._names.keys[lot.samples[which]]
+            lines[:, _STAMP] = lot.stamps[which]
+            lines[:, _PLACE] = start + offsets + value_bytes
+            lines[:, _SUM] = checksums(flat, offsets, np.full(count, stride))
+            written.append(lines)
+        return np.concatenate(written)
+
+    def _new(self, lot: Lot) -> Indices:
+        """Which images of a lot are to be written: each file once."""
         slots = self._slots[lot.samples]
         with self._lock:
-            new = (self._table[slots][:, :2] != lot.stamps).any(axis=1) & (slots >= 0) & (lot.stamps[:, 0] >= 0)
-        new[np.setdiff1d(np.arange(len(slots)), np.unique(slots, return_index=True)[1])] = False
-        which = np.flatnonzero(new)
-        value_bytes = lot.images.itemsize
-        stride = int(self._stride[value_bytes])
-        if not len(which):
-            return np.empty((0, _WORDS), np.int64)
+            there = (self._table[slots, :2] == lot.stamps).all(axis=1)
+        first = np.unique(slots, return_index=True)[1]
+        wanted = ~there & (slots >= 0) & (lot.stamps[:, 0] >= 0)
+        return np.sort(first[wanted[first]])
+
+    def _reserved(self, files: StoreFiles, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Take space for blocks of images, each as (how many, bytes of a value): where, and for how many there is."""
+        places: list[tuple[int, int]] = []
+        if not any(count for count, _ in wanted):
+            return [(0, 0)] * len(wanted)
         with self._writing, locked(files.lock):
-            start = _aligned(os.fstat(files.images).st_size)
-            count = min(len(which), max(0, self._place.room(files)) // stride)
-            if count:
-                os.truncate(files.images, start + count * stride)
-        if count < len(which):
-            self._is_full = True
-            which = which[:count]
-        images = lot.images if len(which) == len(lot.images) else lot.images[which]
-        flat = images.view(np.uint8).reshape(-1)
-        _write(files.images, flat, start)
-        offsets = np.arange(count) * stride
-        lines = np.zeros((count, _WORDS), np.int64)
-        lines[:, _KEY] = self._names.keys[lot.samples[which]]
-        lines[:, _STAMP] = lot.stamps[which]
-        lines[:, _PLACE] = start + offsets + value_bytes
-        lines[:, _SUM] = checksums(flat, offsets, np.full(count, stride))
-        return lines
+            end = _aligned(os.fstat(files.images).st_size)
+            room = self._place.room(files)
+            for count, value_bytes in wanted:
+                stride = int(self._stride[value_bytes])
+                fits = min(count, max(0, room) // stride)
+                self._is_full |= fits < count
+                places.append((end, fits))
+                end, room = end + fits * stride, room - fits * stride
+            os.truncate(files.images, end)
+        return places
 
 
 def _aligned(size: int) -> int:

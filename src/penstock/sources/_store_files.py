@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, final
@@ -28,8 +28,10 @@ _LOCK = "penstock.lock"
 _VERSION = b"penstock cache 1 "
 _PATIENCE_S = 2.0  # for a lock that is held for microseconds; whoever holds it longer stands still
 _DISK_KEPT_FREE = 20  # a twentieth
+_MEMORY_KEPT_FREE = 10  # a tenth, whatever the user asks for
+_UNKNOWN_MEMORY_BYTES = 10**9  # for a cache where nobody says how much is free
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ETIMEDOUT)
 
 
 @final
@@ -38,14 +40,14 @@ class StoreFiles:
 
     Attributes:
         index, images, lock: descriptors.
-        is_writable: whether images can be added.
+        why_not: why images cannot be added; "" if they can.
     """
 
-    def __init__(self, index: int, images: int, lock: int, *, is_writable: bool = True) -> None:
+    def __init__(self, index: int, images: int, lock: int, *, why_not: str = "") -> None:
         self.index = index
         self.images = images
         self.lock = lock
-        self.is_writable = is_writable
+        self.why_not = why_not
         weakref.finalize(self, _close, {index, images, lock} - {-1}).atexit = False
 
 
@@ -92,7 +94,7 @@ class FolderPlace:
             if error.errno not in _READ_ONLY:
                 raise
             try:
-                return self._opened_to_read()
+                return self._opened_to_read(error.strerror or str(error))
             except OSError:
                 raise error from None
 
@@ -134,14 +136,14 @@ class FolderPlace:
             _close(held)
             raise
 
-    def _opened_to_read(self) -> StoreFiles:
+    def _opened_to_read(self, why: str) -> StoreFiles:
         held: list[int] = []
         try:
             held.append(os.open(self._path(INDEX), os.O_RDONLY | _FLAGS))
             held.append(os.open(self._path(IMAGES), os.O_RDONLY | _FLAGS))
             if os.pread(held[0], HEADER_BYTES, 0) != self._header:
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-            return StoreFiles(held[0], held[1], -1, is_writable=False)
+            return StoreFiles(held[0], held[1], -1, why_not=why)
         except BaseException:
             _close(held)
             raise
@@ -164,11 +166,13 @@ class MemoryPlace:
     of the same user open it by this one's number. Elsewhere it is a temporary file that this process alone has.
 
     Args:
-        limit: bytes that images may take.
+        limit: bytes that images may take; None for as much as they leave free.
+        free: tells how many bytes of memory are free, None where that is not known; picklable.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int | None, free: Callable[[], int | None]) -> None:
         self.limit = limit
+        self.free = free
         self._files: StoreFiles | None = None
 
     def open(self) -> StoreFiles:
@@ -187,7 +191,7 @@ class MemoryPlace:
 
     def room(self, files: StoreFiles) -> int:
         """See `Place.room`."""
-        return self.limit - os.fstat(files.images).st_size
+        return _memory_room(os.fstat(files.images).st_size, self.limit, self.free())
 
     def close(self) -> None:
         """See `Place.close`."""
@@ -196,7 +200,7 @@ class MemoryPlace:
     def __reduce__(self) -> tuple[Any, ...]:
         files = self.open()
         ends = tuple((number, _identity(number)) for number in (files.index, files.images))
-        return BorrowedMemoryPlace, (os.getpid(), *ends, self.limit)
+        return BorrowedMemoryPlace, (os.getpid(), *ends, self.limit, self.free)
 
 
 @dataclass(frozen=True)
@@ -206,13 +210,14 @@ class BorrowedMemoryPlace:
     Attributes:
         pid: of the process.
         index, images: the numbers of its descriptors, and what they are, since numbers are used again.
-        limit: as it is there.
+        limit, free: as they are there.
     """
 
     pid: int
     index: tuple[int, tuple[int, int]]
     images: tuple[int, tuple[int, int]]
-    limit: int
+    limit: int | None
+    free: Callable[[], int | None]
 
     def open(self) -> StoreFiles:
         """See `Place.open`."""
@@ -229,20 +234,20 @@ class BorrowedMemoryPlace:
 
     def room(self, files: StoreFiles) -> int:
         """See `Place.room`."""
-        return self.limit - os.fstat(files.images).st_size
+        return _memory_room(os.fstat(files.images).st_size, self.limit, self.free())
 
     def close(self) -> None:
         """See `Place.close`. The memory is another process's."""
 
 
 @contextmanager
-def locked(descriptor: int, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+def locked(descriptor: int) -> Iterator[None]:
     """Hold a lock among processes; one thread of a process at a time may ask. The system gives it back for the dead.
 
     Raises:
         TimeoutError: another process keeps it.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + _PATIENCE_S
     try:
         while True:
             try:
@@ -255,6 +260,14 @@ def locked(descriptor: int, patience_s: float = _PATIENCE_S) -> Iterator[None]:
         yield
     finally:  # an interrupt may come as soon as it is held; giving back what one has not does nothing
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _memory_room(taken: int, limit: int | None, free: int | None) -> int:
+    """Bytes that a cache in memory may take beside those that it has taken."""
+    if limit is None:
+        # Whatever else fills the memory meanwhile, two caches at a time included: there stays as much as one takes.
+        return _UNKNOWN_MEMORY_BYTES - taken if free is None else (free - taken) // 2
+    return limit - taken if free is None else min(limit - taken, free - (free + taken) // _MEMORY_KEPT_FREE)
 
 
 def _new_memory(held: list[int]) -> None:
