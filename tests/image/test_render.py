@@ -529,11 +529,11 @@ def test_an_output_of_another_shape_is_refused() -> None:
 @pytest.mark.parametrize("color_mode", ["grayscale", "rgb", "rgba"])
 def test_a_copy_of_resized_images_is_what_the_look_ups_say(color_mode: str) -> None:
     rng, blobs = np.random.default_rng(0), []
-    for size in ((9, 14), (30, 7), (16, 16)):
+    for size in ((9, 14), (30, 7), (16, 16), (11, 13), (11, 40)):
         file = io.BytesIO()
         Image.fromarray(rng.integers(0, 256, (*size, 3), "uint8")).save(file, "png")
         blobs.append(file.getvalue())
-    pixels = decode_all(blobs, ["", "", ""], Loading((11, 13), color_mode, "nearest", keep_aspect_ratio=True))
+    pixels = decode_all(blobs, [""] * 5, Loading((11, 13), color_mode, "nearest", keep_aspect_ratio=True))
     copies = pixels.all_resized(640)
     values = 11 * 13 * pixels.channels
     for k, copy in enumerate(copies):
