@@ -320,6 +320,21 @@ def test_a_full_disk_ends_the_keeping_and_nothing_else(
     check(later, paths, FILES)
 
 
+def test_a_store_that_cannot_be_read_is_done_without(
+    place: FolderPlace, paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store_of(place, paths), paths, range(FILES))
+    store = store_of(place, paths)
+
+    def fail(*args: Any, **how: Any) -> Any:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("mmap.mmap", fail)
+    assert had(store, range(FILES)) == had(store, range(FILES)) == {}
+    assert store.complaints == ("the cache cannot be read: Cannot allocate memory. Files are decoded each time.",)
+    assert store.held == (0, 0)
+
+
 def test_somebody_who_keeps_the_lock_holds_nobody_up(
     place: FolderPlace, paths: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

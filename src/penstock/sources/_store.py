@@ -4,11 +4,12 @@
     keep: take space (lock) ── write the images ── add their lines to the index (lock)
 
 What is written is never changed. An image counts once its line is in the index, so whoever is killed on the way leaves
-some space unused, and nothing else. A line, and the first time in a process the image, is checked against its sum.
+some space unused, and nothing else. A line is checked against its sum, and so is an image that is new to a process.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import threading
@@ -22,13 +23,9 @@ import numpy as np
 from penstock._types import Array, Indices
 from penstock.sources._checksums import checksums
 from penstock.sources._stamps import FileNames
-from penstock.sources._store_files import ALIGNMENT_BYTES, HEADER_BYTES, Place, StoreFiles, locked
+from penstock.sources._store_files import ALIGNMENT_BYTES, Place, StoreFiles, locked
+from penstock.sources._store_index import VALUE_BYTES, Index, Rows
 
-# A line of the index: eight numbers of 64 bits.
-_KEY, _STAMP, _PLACE, _SUM, _LINE_SUM, _WORDS = slice(0, 2), slice(2, 4), 4, 5, 7, 8
-_LINE_BYTES = 8 * _WORDS
-_TAKEN_BYTES = 1, 4  # of a value: uint8 and float32
-_NOTHING = -2, -2, 0, 0  # a stamp that no file has
 # What is written to a file right after it was read may leave its time of change as it was: by so many nanoseconds
 # systems round it, and those that know whole seconds only, by up to two of these.
 _FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
@@ -90,15 +87,17 @@ class Store:
         self._place = place
         self._names = names
         self._values = values
-        self._lock = threading.Lock()  # for what is known of the index
-        self._writing = threading.Lock()  # one thread at a time asks for the processes' lock
+        self._lock = threading.RLock()
+        self._writing = threading.RLock()  # one thread at a time asks for the processes' lock
         self._files: StoreFiles | None = None
         self._is_over = False
         self._is_full = False
         self._complaints: list[str] = []
-        self._read_bytes = HEADER_BYTES
+        self._index: Index
         self._images: Array = np.empty(0, np.uint8)
-        self._known: tuple[int, int] = 0, 0  # how many images, when so much of the index was read
+        self._strides = np.zeros(ALIGNMENT_BYTES, np.int64)  # bytes that an image takes, by those of a value
+        for value_bytes in VALUE_BYTES:
+            self._strides[value_bytes] = value_bytes * self.padded_values(value_bytes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self._place, self._names, self._values)
@@ -110,32 +109,15 @@ class Store:
     def find(self, indices: Indices) -> Found:
         """Where the images of some samples are, those whose files have changed aside.
 
-        Costs a call that gives up the interpreter lock, and 1 us a sample.
+        Costs a call that gives up the interpreter lock, and 3.5 us a sample.
         """
         files = self._opened()
-        if files is None:
-            return Found.nothing(len(indices))
-        now_ns = time.time_ns()
-        stamps, sizes = self._names.stamps(indices, np.array([files.index, files.images]))
-        with self._lock:
-            if sizes[0] != self._read_bytes:
-                self._read_index(files)
-            slots = self._slots[indices]
-            known, checked = self._table[slots], self._checked[slots]
-        places = known[:, 2]
-        value_bytes = places % ALIGNMENT_BYTES
-        offsets = places - value_bytes
-        ends = offsets + self._stride[value_bytes]
-        # A file that somebody has cut short must not be touched behind its end: that would be the end of the process.
-        there = (known[:, :2] == stamps).all(axis=1) & (slots >= 0)
-        if (ends[there] > sizes[1]).any():
-            there[there] = self._within(os.fstat(files.images).st_size, slots[there], known[there], ends[there])
-        images = self._mapped(files, int(ends[there].max(initial=0)))
-        if not checked[there].all():
-            there[there] = self._check(images, slots[there], known[there])
-        window = np.where(stamps[:, 1] % 1_000_000_000 == 0, _COARSE_NS, _FINE_NS)
-        stamps[np.abs(now_ns - stamps[:, 1]) < window] = -1
-        return Found(images, offsets, np.where(there, value_bytes, 0), stamps)
+        if files is not None:
+            try:
+                return self._found(files, indices)
+            except OSError as error:
+                self._give_up(f"the cache cannot be read: {_why(error)}. Files are decoded each time.")
+        return Found.nothing(len(indices))
 
     @property
     def takes_more(self) -> bool:
@@ -149,31 +131,22 @@ class Store:
         if files is None or not self.takes_more:
             return
         try:
-            added = self._written(files, lots)
-            if not len(added):
-                return
-            flat, starts = added.view(np.uint8).reshape(-1), np.arange(len(added)) * _LINE_BYTES
-            added[:, _LINE_SUM] = checksums(flat, starts, np.full(len(added), 8 * _LINE_SUM))
-            with self._writing, locked(files.lock):
-                _write(files.index, flat, _aligned(os.fstat(files.index).st_size))
+            lines = self._written(files, lots)
+            if len(lines):
+                with self._writing, locked(files.lock):
+                    _write(files.index, lines.view(np.uint8).reshape(-1), _aligned(os.fstat(files.index).st_size))
         except OSError as error:
             self._is_full = True
-            self._complaints.append(
-                f"no more images go into the cache: {error.strerror or error}. Others are decoded each time."
-            )
+            self._complaints.append(f"no more images go into the cache: {_why(error)}. Others are decoded each time.")
 
     @property
     def held(self) -> tuple[int, int]:
         """How many of the files' images are there, and the bytes of all images that are."""
-        files = self._files if self._is_over else self._opened()
-        if files is None:
+        files = self._opened()
+        try:
+            return (0, 0) if files is None else (self._index.count(files), os.fstat(files.images).st_size)
+        except OSError:  # said where images are looked for
             return 0, 0
-        with self._lock:
-            if os.fstat(files.index).st_size != self._read_bytes:
-                self._read_index(files)
-            if self._known[1] != self._read_bytes:
-                self._known = int(np.count_nonzero(self._table[:-1, 0] >= 0)), self._read_bytes
-            return self._known[0], os.fstat(files.images).st_size
 
     @property
     def complaints(self) -> tuple[str, ...]:
@@ -188,138 +161,102 @@ class Store:
             self._images = np.empty(0, np.uint8)
             self._place.close()
 
+    def _give_up(self, complaint: str) -> None:
+        with self._lock:
+            if not self._is_over:
+                self._complaints.append(complaint)
+            self.close()
+
     def _opened(self) -> StoreFiles | None:
-        files = self._files
-        if files is not None or self._is_over:
-            return files
+        if self._files is not None or self._is_over:
+            return self._files
         with self._lock:
             if self._files is None and not self._is_over:
                 try:
                     files = self._place.open()
                 except OSError as error:
-                    self._is_over = True
-                    self._complaints.append(
-                        f"the cache cannot be used: {error.strerror or error}. Files are decoded each time."
-                    )
+                    self._give_up(f"the cache cannot be used: {_why(error)}. Files are decoded each time.")
                     return None
                 if files.why_not:
                     self._complaints.append(
                         f"nothing is added to the cache: {files.why_not}. What is not in it is decoded each time."
                     )
-                self._begin()
+                self._index = Index(self._names.keys)
                 self._files = files
             return self._files
 
-    def _begin(self) -> None:
-        """A row for each different file: its stamp, where its image is plus the bytes of a value, and its sum."""
-        keys = self._names.keys
-        self._unique, first, self._slots = np.unique(keys[:, 0], return_index=True, return_inverse=True)
-        self._seconds = keys[first, 1]
-        self._slots[keys[:, 1] != self._seconds[self._slots]] = -1  # half of its key is another's: is never there
-        self._table = np.full((len(first) + 1, 4), _NOTHING, np.int64)
-        self._checked = np.zeros(len(first) + 1, bool)
-        self._stride = np.zeros(ALIGNMENT_BYTES, np.int64)
-        for value_bytes in _TAKEN_BYTES:
-            self._stride[value_bytes] = value_bytes * self.padded_values(value_bytes)
-
-    def _read_index(self, files: StoreFiles) -> None:
-        """Learn the lines that have been added; the lock is held."""
-        size = os.fstat(files.index).st_size
-        if size < self._read_bytes:  # somebody has cut it short
-            self._table[:], self._checked[:], self._read_bytes = _NOTHING, False, HEADER_BYTES
-        raw = os.pread(files.index, max(0, size - self._read_bytes), self._read_bytes)
-        lines = np.frombuffer(raw, np.int64, len(raw) // _LINE_BYTES * _WORDS).reshape(-1, _WORDS).copy()
-        if not len(lines):
-            return
-        self._read_bytes += lines.nbytes
-        flat, starts = lines.view(np.uint8).reshape(-1), np.arange(len(lines)) * _LINE_BYTES
-        whole = checksums(flat, starts, np.full(len(lines), 8 * _LINE_SUM)) == lines[:, _LINE_SUM]
-        lines = lines[whole & np.isin(lines[:, _PLACE] % ALIGNMENT_BYTES, _TAKEN_BYTES) & (lines[:, _PLACE] > 0)]
-        slots = np.minimum(np.searchsorted(self._unique, lines[:, 0]), len(self._unique) - 1)
-        ours = (self._unique[slots] == lines[:, 0]) & (self._seconds[slots] == lines[:, 1])
-        slots, lines = slots[ours], lines[ours]
-        self._table[slots] = lines[:, 2:6]  # of two lines for a file the later one counts
-        self._checked[slots] = False
+    def _found(self, files: StoreFiles, indices: Indices) -> Found:
+        now_ns = time.time_ns()
+        stamps, (index_bytes, images_bytes) = self._names.stamps(indices, np.array([files.index, files.images]))
+        rows = self._index.rows(files, int(index_bytes), indices)
+        are_there = (rows.known[:, :2] == stamps).all(axis=1) & (rows.slots >= 0)
+        ends = rows.offsets + self._strides[rows.value_bytes]
+        # A file that somebody has cut short must not be touched behind its end: that would be the end of the process.
+        if (ends[are_there] > images_bytes).any():
+            are_bad = ends > os.fstat(files.images).st_size
+            self._index.forget(rows.only(are_there), are_bad[are_there])
+            are_there &= ~are_bad
+        images = self._mapped(files, int(ends[are_there].max(initial=0)))
+        if not rows.are_checked[are_there].all():
+            are_there[are_there] = self._checked(images, rows.only(are_there))
+        window_ns = np.where(stamps[:, 1] % 1_000_000_000 == 0, _COARSE_NS, _FINE_NS)
+        stamps[np.abs(now_ns - stamps[:, 1]) < window_ns] = -1
+        return Found(images, rows.offsets, np.where(are_there, rows.value_bytes, 0), stamps)
 
     def _mapped(self, files: StoreFiles, end: int) -> Array:
         """The images, at least up to `end`."""
-        if end > len(self._images):
-            with self._lock:
-                if end > len(self._images):
-                    images = mmap.mmap(files.images, 0, access=mmap.ACCESS_READ)
-                    mapped: Array = np.frombuffer(images, np.uint8)
-                    if not self._is_over:
-                        self._images = mapped
-                    return mapped
-        return self._images
-
-    def _check(self, images: Array, slots: Indices, known: Array) -> Array:
-        """Which images are as they were written; those that are not are forgotten."""
-        value_bytes = known[:, 2] % ALIGNMENT_BYTES
-        good: Array = checksums(images, known[:, 2] - value_bytes, self._stride[value_bytes]) == known[:, 3]
-        self._forget(slots, known, ~good)
-        return good
-
-    def _within(self, size: int, slots: Indices, known: Array, ends: Array) -> Array:
-        """Which images lie in a file of so many bytes; those that do not are forgotten."""
-        good: Array = ends <= size
-        self._forget(slots, known, ~good, is_checked=False)
-        return good
-
-    def _forget(self, slots: Indices, known: Array, bad: Array, *, is_checked: bool = True) -> None:
-        """Forget the bad ones of what is known, unless it is known better by now; the others are checked, perhaps."""
+        images = self._images
+        if end <= len(images):
+            return images
         with self._lock:
-            same = (self._table[slots] == known).all(axis=1)
-            self._table[slots[same & bad]] = _NOTHING
-            if is_checked:
-                self._checked[slots[same & ~bad]] = True
+            images = np.frombuffer(mmap.mmap(files.images, 0, access=mmap.ACCESS_READ), np.uint8)
+            if not self._is_over:
+                self._images = images
+        if end > len(images):
+            raise OSError(errno.EIO, "its file is being cut short")
+        return images
+
+    def _checked(self, images: Array, rows: Rows) -> Array:
+        """Which images are as they were written; those that are not are forgotten."""
+        are_good: Array = checksums(images, rows.offsets, self._strides[rows.value_bytes]) == rows.known[:, 3]
+        self._index.approve(rows, are_good)
+        return are_good
 
     def _written(self, files: StoreFiles, lots: Sequence[Lot]) -> Array:
         """Write the images that are not there yet, as far as there is room; their lines."""
-        chosen = [self._new(lot) for lot in lots]
-        places = self._reserved(
-            files, [(len(which), lot.images.itemsize) for lot, which in zip(lots, chosen, strict=True)]
-        )
-        written = [np.empty((0, _WORDS), np.int64)]
-        for lot, new, (start, count) in zip(lots, chosen, places, strict=True):
+        chosen = [self._index.new(lot.samples, lot.stamps) for lot in lots]
+        counts = [(len(which), lot.images.itemsize) for lot, which in zip(lots, chosen, strict=True)]
+        lines = []
+        for lot, new, (start, count) in zip(lots, chosen, self._reserved(files, counts), strict=True):
             which, value_bytes = new[:count], lot.images.itemsize
             images = lot.images if count == len(lot.images) else lot.images[which]
-            flat, stride = images.view(np.uint8).reshape(-1), int(self._stride[value_bytes])
+            flat, stride = images.view(np.uint8).reshape(-1), int(self._strides[value_bytes])
             _write(files.images, flat, start)
             offsets = np.arange(count) * stride
-            lines = np.zeros((count, _WORDS), np.int64)
-            lines[:, _KEY] = self._names.keys[lot.samples[which]]
-            lines[:, _STAMP] = lot.stamps[which]
-            lines[:, _PLACE] = start + offsets + value_bytes
-            lines[:, _SUM] = checksums(flat, offsets, np.full(count, stride))
-            written.append(lines)
-        return np.concatenate(written)
-
-    def _new(self, lot: Lot) -> Indices:
-        """Which images of a lot are to be written: each file once."""
-        slots = self._slots[lot.samples]
-        with self._lock:
-            there = (self._table[slots, :2] == lot.stamps).all(axis=1)
-        first = np.unique(slots, return_index=True)[1]
-        wanted = ~there & (slots >= 0) & (lot.stamps[:, 0] >= 0)
-        return np.sort(first[wanted[first]])
+            sums = checksums(flat, offsets, np.full(count, stride))
+            lines.append(self._index.lines(lot.samples[which], lot.stamps[which], start + offsets, value_bytes, sums))
+        return np.concatenate(lines)
 
     def _reserved(self, files: StoreFiles, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Take space for blocks of images, each as (how many, bytes of a value): where, and for how many there is."""
-        places: list[tuple[int, int]] = []
         if not any(count for count, _ in wanted):
             return [(0, 0)] * len(wanted)
+        places: list[tuple[int, int]] = []
         with self._writing, locked(files.lock):
             end = _aligned(os.fstat(files.images).st_size)
             room = self._place.room(files)
             for count, value_bytes in wanted:
-                stride = int(self._stride[value_bytes])
+                stride = int(self._strides[value_bytes])
                 fits = min(count, max(0, room) // stride)
                 self._is_full |= fits < count
                 places.append((end, fits))
                 end, room = end + fits * stride, room - fits * stride
             os.truncate(files.images, end)
         return places
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _aligned(size: int) -> int:
