@@ -22,7 +22,8 @@ from leftovers import shared_memory
 from penstock.sources import _store_files
 from penstock.sources._stamps import FileNames
 from penstock.sources._store import Store
-from penstock.sources._store_files import HEADER_BYTES, FolderPlace, MemoryPlace
+from penstock.sources._store_files import HEADER_BYTES, FolderPlace
+from penstock.sources._store_memory import MemoryPlace
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs flock")
 
@@ -354,7 +355,8 @@ CHILD = """
 import sys
 sys.path.insert(0, {tests!r})
 from kept_images import *
-from penstock.sources._store_files import FolderPlace, MemoryPlace
+from penstock.sources._store_files import FolderPlace
+from penstock.sources._store_memory import MemoryPlace
 place, paths = FolderPlace({folder!r}, "name"), {paths!r}
 store = {memory} and Store(MemoryPlace(10**6, nothing_known), FileNames.of(paths), VALUES) or store_of(place, paths)
 had(store, range(FILES))

@@ -15,7 +15,8 @@ from penstock.image._decode import CHANNELS, Loading, decoders
 from penstock.image._pixels import Pixels
 from penstock.sources._stamps import FileNames
 from penstock.sources._store import Found, Lot, Store
-from penstock.sources._store_files import FolderPlace, MemoryPlace, Place
+from penstock.sources._store_files import FolderPlace, Place
+from penstock.sources._store_memory import MemoryPlace
 
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 4: np.dtype(np.float32)}
 _HELD_BYTES = 32 << 20  # of images before they are written; each time costs some system calls

@@ -1,4 +1,4 @@
-"""Where the two files of a store lie: in a folder, or in memory that processes share.
+"""The two files of a store, and the folder that they lie in.
 
 - `<name>.index`: a line that says what this is, then 64 bytes for each image; see `Store`
 - `<name>.images`: the images, one behind the other
@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 if sys.platform != "win32":
     import fcntl
@@ -28,9 +27,7 @@ _LOCK = "penstock.lock"
 _VERSION = b"penstock cache 1 "
 _PATIENCE_S = 2.0  # for a lock that is held for microseconds; whoever holds it longer stands still
 _DISK_KEPT_FREE = 20  # a twentieth
-_MEMORY_KEPT_FREE = 10  # a tenth, whatever the user asks for
-_UNKNOWN_MEMORY_BYTES = 10**9  # for a cache where nobody says how much is free
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ETIMEDOUT)
 
 
@@ -48,7 +45,7 @@ class StoreFiles:
         self.images = images
         self.lock = lock
         self.why_not = why_not
-        weakref.finalize(self, _close, {index, images, lock} - {-1}).atexit = False
+        weakref.finalize(self, close, {index, images, lock} - {-1}).atexit = False
 
 
 class Place(Protocol):
@@ -122,30 +119,30 @@ class FolderPlace:
     def _opened(self) -> StoreFiles:
         held: list[int] = []
         try:
-            held.append(os.open(os.path.join(self.folder, _LOCK), os.O_RDWR | os.O_CREAT | _FLAGS, 0o666))
+            held.append(os.open(os.path.join(self.folder, _LOCK), os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666))
             with locked(held[0]):
-                held.append(os.open(self._path(INDEX), os.O_RDWR | os.O_CREAT | _FLAGS, 0o666))
+                held.append(os.open(self._path(INDEX), os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666))
                 if os.pread(held[1], HEADER_BYTES, 0) != self._header:
                     # New, damaged or somebody else's; who has it open goes on with what he has.
                     self._begin_anew()
                     os.close(held.pop())
-                    held.append(os.open(self._path(INDEX), os.O_RDWR | _FLAGS))
-                held.append(os.open(self._path(IMAGES), os.O_RDWR | os.O_CREAT | _FLAGS, 0o666))
+                    held.append(os.open(self._path(INDEX), os.O_RDWR | OPEN_FLAGS))
+                held.append(os.open(self._path(IMAGES), os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666))
             return StoreFiles(held[1], held[2], held[0])
         except BaseException:
-            _close(held)
+            close(held)
             raise
 
     def _opened_to_read(self, why: str) -> StoreFiles:
         held: list[int] = []
         try:
-            held.append(os.open(self._path(INDEX), os.O_RDONLY | _FLAGS))
-            held.append(os.open(self._path(IMAGES), os.O_RDONLY | _FLAGS))
+            held.append(os.open(self._path(INDEX), os.O_RDONLY | OPEN_FLAGS))
+            held.append(os.open(self._path(IMAGES), os.O_RDONLY | OPEN_FLAGS))
             if os.pread(held[0], HEADER_BYTES, 0) != self._header:
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             return StoreFiles(held[0], held[1], -1, why_not=why)
         except BaseException:
-            _close(held)
+            close(held)
             raise
 
     def _begin_anew(self) -> None:
@@ -156,88 +153,6 @@ class FolderPlace:
         if os.path.lexists(self._path(IMAGES)):
             os.unlink(self._path(IMAGES))
         os.replace(fresh, self._path(INDEX))
-
-
-@final
-class MemoryPlace:
-    """Memory that is gone with the last process that knows it, however it ends.
-
-    On Linux it lies in no file system, so what a container allows for `/dev/shm` does not bound it, and other processes
-    of the same user open it by this one's number. Elsewhere it is a temporary file that this process alone has.
-
-    Args:
-        limit: bytes that images may take; None for as much as they leave free.
-        free: tells how many bytes of memory are free, None where that is not known; picklable.
-    """
-
-    def __init__(self, limit: int | None, free: Callable[[], int | None]) -> None:
-        self.limit = limit
-        self.free = free
-        self._files: StoreFiles | None = None
-
-    def open(self) -> StoreFiles:
-        """See `Place.open`."""
-        if self._files is None:
-            held: list[int] = []
-            try:
-                for _ in range(2):
-                    _new_memory(held)
-                os.pwrite(held[0], bytes(HEADER_BYTES), 0)
-                self._files = StoreFiles(held[0], held[1], held[0])
-            except BaseException:
-                _close(held)
-                raise
-        return self._files
-
-    def room(self, files: StoreFiles) -> int:
-        """See `Place.room`."""
-        return _memory_room(os.fstat(files.images).st_size, self.limit, self.free())
-
-    def close(self) -> None:
-        """See `Place.close`."""
-        self._files = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        files = self.open()
-        ends = tuple((number, _identity(number)) for number in (files.index, files.images))
-        return BorrowedMemoryPlace, (os.getpid(), *ends, self.limit, self.free)
-
-
-@dataclass(frozen=True)
-class BorrowedMemoryPlace:
-    """The memory of another process.
-
-    Attributes:
-        pid: of the process.
-        index, images: the numbers of its descriptors, and what they are, since numbers are used again.
-        limit, free: as they are there.
-    """
-
-    pid: int
-    index: tuple[int, tuple[int, int]]
-    images: tuple[int, tuple[int, int]]
-    limit: int | None
-    free: Callable[[], int | None]
-
-    def open(self) -> StoreFiles:
-        """See `Place.open`."""
-        held: list[int] = []
-        try:
-            for number, identity in (self.index, self.images):
-                held.append(os.open(f"/proc/{self.pid}/fd/{number}", os.O_RDWR | _FLAGS))
-                if _identity(held[-1]) != identity:
-                    raise OSError(errno.ENOENT, "it is closed")
-            return StoreFiles(held[0], held[1], held[0])
-        except BaseException:
-            _close(held)
-            raise
-
-    def room(self, files: StoreFiles) -> int:
-        """See `Place.room`."""
-        return _memory_room(os.fstat(files.images).st_size, self.limit, self.free())
-
-    def close(self) -> None:
-        """See `Place.close`. The memory is another process's."""
 
 
 @contextmanager
@@ -262,28 +177,7 @@ def locked(descriptor: int) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _memory_room(taken: int, limit: int | None, free: int | None) -> int:
-    """Bytes that a cache in memory may take beside those that it has taken."""
-    if limit is None:
-        # Whatever else fills the memory meanwhile, two caches at a time included: there stays as much as one takes.
-        return _UNKNOWN_MEMORY_BYTES - taken if free is None else (free - taken) // 2
-    return limit - taken if free is None else min(limit - taken, free - (free + taken) // _MEMORY_KEPT_FREE)
-
-
-def _new_memory(held: list[int]) -> None:
-    if hasattr(os, "memfd_create"):
-        held.append(os.memfd_create("penstock-cache"))
-        return
-    with tempfile.TemporaryFile(prefix="penstock-") as file:
-        held.append(os.dup(file.fileno()))
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    known = os.fstat(descriptor)
-    return known.st_dev, known.st_ino
-
-
-def _close(descriptors: list[int] | set[int]) -> None:
+def close(descriptors: list[int] | set[int]) -> None:
     """Close descriptors, each once."""
     while descriptors:
         os.close(descriptors.pop())
