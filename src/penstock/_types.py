@@ -123,6 +123,8 @@ class FillReport:
         indices: the samples that are in it, where they differ from the step's.
         bad: samples that were left out or replaced.
         cpu_s: what of the time the worker's thread computed; the rest it waited, or had others compute.
+        cache_hits: samples that were decoded before.
+        notes: what the user should be told once, each a sentence or two.
     """
 
     samples: int
@@ -133,6 +135,8 @@ class FillReport:
     indices: Indices | None = None
     bad: tuple[BadSample, ...] = ()
     cpu_s: float = 0.0
+    cache_hits: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class WorkerId(NamedTuple):

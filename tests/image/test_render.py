@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, strategies as st
 from PIL import Image, ImageEnhance
 
 from penstock.image._augment import Augmentation, ShiftRange
+from penstock.image._decode import Loading, decode_all
 from penstock.image._draw import draw, from_dict
 from penstock.image._pixels import Pixels
 from penstock.image._render import FunctionFailed, Rendering, render
@@ -522,3 +524,21 @@ def test_an_output_of_another_shape_is_refused() -> None:
             np.zeros((2, 10)),
             np.empty((2, 4, 3, 3), np.float32),
         )
+
+
+@pytest.mark.parametrize("color_mode", ["grayscale", "rgb", "rgba"])
+def test_a_copy_of_resized_images_is_what_the_look_ups_say(color_mode: str) -> None:
+    rng, blobs = np.random.default_rng(0), []
+    for size in ((9, 14), (30, 7), (16, 16), (11, 13), (11, 40)):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (*size, 3), "uint8")).save(file, "png")
+        blobs.append(file.getvalue())
+    pixels = decode_all(blobs, [""] * 5, Loading((11, 13), color_mode, "nearest", keep_aspect_ratio=True))
+    copies = pixels.all_resized(640)
+    values = 11 * 13 * pixels.channels
+    for k, copy in enumerate(copies):
+        np.testing.assert_array_equal(copy[:values], pixels.resized(k).reshape(-1))
+    assert not copies[:, values:].any()
+    again = Pixels.of_records(copies.reshape(-1), np.array([1280, 0]), (11, 13), pixels.channels)
+    np.testing.assert_array_equal(again.resized(0), pixels.resized(2))
+    np.testing.assert_array_equal(again.resized(1), pixels.resized(0))

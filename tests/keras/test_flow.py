@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
 import sys
 import threading
 import warnings
@@ -438,6 +440,16 @@ def test_files_cost_about_one_lock_hand_over_each(folder: Path) -> None:
         Image.fromarray(rng.integers(0, 256, (300, 400, 3), "uint8")).save(folder / "cats" / f"large{k}.jpg")
     flow = ImageDataGenerator(rotation_range=45).flow_from_directory(folder, (64, 64), batch_size=32, shuffle=False)
     assert Busy().hand_overs(flow) < 32 * 1.5 + 10
+
+
+def test_cached_files_cost_a_handful_of_lock_hand_overs_whatever_their_number(folder: Path) -> None:
+    for k in range(20):
+        shutil.copy(folder / "cats" / "0.jpg", folder / "cats" / f"copy{k}.jpg")
+    for path in folder.rglob("*.jpg"):
+        os.utime(path, ns=(0, 10**18 + 1))  # a file that was written this moment is not kept yet
+    flow = ImageDataGenerator(rotation_range=45).flow_from_directory(folder, (64, 64), batch_size=32, cache="memory")
+    with flow:
+        assert Busy().hand_overs(flow) < 10
 
 
 def test_one_compiled_call_makes_an_in_memory_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from penstock._errors import BatchError, ImageError
 from penstock._types import Array, Blobs, Indices, Step
+from penstock.batches._cache import Collector, FoundBlobs, ImageCache
 from penstock.batches._tolerance import RowFailed
 from penstock.batches._user_code import seeded_by_sample
 from penstock.image._decode import Loading, decode_groups
@@ -36,6 +37,8 @@ class ImageRows:
         out: gets the images.
         decoded: gives memory for files on their way there.
         seed: for what a user's function draws from global generators; None to leave them alone.
+        cache: of decoded images, for blobs that come with what it has; None for none.
+        collector: takes those that it has not; None if it takes no more.
         seconds: what it took, by stage.
     """
 
@@ -49,6 +52,8 @@ class ImageRows:
     out: Array
     decoded: Callable[[int], Array]
     seed: int | None
+    cache: ImageCache | None = None
+    collector: Collector | None = None
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def make(self, rows: slice, samples: Indices) -> None:
@@ -62,8 +67,15 @@ class ImageRows:
         """
         if isinstance(self.source, ArraySource):
             self._from_arrays(self.source, rows, samples[rows])
-        else:
+            return
+        if self.cache is None or not isinstance(self.blobs, FoundBlobs):
             self._from_files(self.source, rows, samples[rows])
+            return
+        for run, is_cached in self.blobs.runs(rows, samples[rows] == self.step.indices[rows]):
+            if is_cached:
+                self._from_cache(self.cache.pixels(self.blobs.found, run), self.source, run, samples[run])
+            else:
+                self._from_files(self.source, run, samples[run])
 
     def _from_arrays(self, source: ArraySource, rows: slice, samples: Indices) -> None:
         began = perf_counter()
@@ -73,6 +85,15 @@ class ImageRows:
             render(self._rendering(rows), pixels, self.transforms[rows], self.out[rows])
         except FunctionFailed as failure:
             raise self._failed(rows, failure, int(samples[failure.args[0]]), None) from None
+        self.seconds["transform"] += perf_counter() - began
+
+    def _from_cache(self, pixels: Pixels, source: FileSource, rows: slice, samples: Indices) -> None:
+        began = perf_counter()
+        try:
+            render(self._rendering(rows), pixels, self.transforms[rows], self.out[rows], compute_dtype=self.dtype)
+        except FunctionFailed as failure:
+            index = int(samples[failure.args[0]])
+            raise self._failed(rows, failure, index, source.paths[index]) from None
         self.seconds["transform"] += perf_counter() - began
 
     def _from_files(self, source: FileSource, rows: slice, samples: Indices) -> None:
@@ -91,8 +112,9 @@ class ImageRows:
                 row = paths.index(str(error.path), made - rows.start)
                 error.index = int(samples[row])
                 raise RowFailed(rows.start + row, made, error) from None
-            decoded = perf_counter()
             its_rows = slice(rows.start + group.start, rows.start + group.stop)
+            pixels = self._collected(its_rows, samples[group], pixels)
+            decoded = perf_counter()
             try:
                 rendering, transforms = self._rendering(its_rows), self.transforms[its_rows]
                 render(rendering, pixels, transforms, self.out[its_rows], compute_dtype=self.dtype)
@@ -102,6 +124,15 @@ class ImageRows:
             made = its_rows.stop
             self.seconds["decode"] += decoded - began
             self.seconds["transform"] += perf_counter() - decoded
+
+    def _collected(self, rows: slice, samples: Indices, pixels: Pixels) -> Pixels:
+        """Decoded images, on their way to the cache if there is one."""
+        if self.collector is None or not isinstance(self.blobs, FoundBlobs):
+            return pixels
+        stamps = self.blobs.found.stamps[rows]
+        # One that stands in for another was not looked for.
+        are_own = samples == self.step.indices[rows]
+        return self.collector.take(samples, np.where(are_own[:, None], stamps, -1), pixels)
 
     def _read(self, source: FileSource, rows: slice, samples: Indices) -> list[bytes | memoryview]:
         """The bytes of each row's file."""

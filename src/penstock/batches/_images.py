@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
+from penstock.batches._cache import FoundBlobs, ImageCache
 from penstock.batches._columns import BatchColumn
 from penstock.batches._image_rows import ImageRows
 from penstock.batches._randomness import Randomness
@@ -39,6 +40,7 @@ class ImageBatches:
         loading: how files become arrays; None for arrays.
         float_dtype: what files are computed in, whatever `dtype` they end in, as Keras does.
         tolerance: what becomes of samples that cannot be made; None for an error.
+        cache: keeps decoded and resized files; None for none.
         seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
         decoded: each worker's memory for files on their way into a batch.
     """
@@ -53,6 +55,7 @@ class ImageBatches:
     loading: Loading | None = None
     float_dtype: np.dtype[Any] | type = np.float32
     tolerance: Tolerance | None = None
+    cache: ImageCache | None = None
     seeds_globals: bool = False
     decoded: Scratch = field(
         default_factory=partial(Scratch, GROUP_BYTES, _MOST_DECODED_BYTES), repr=False, compare=False
@@ -72,11 +75,16 @@ class ImageBatches:
         """See `BatchMaker.read`."""
         if isinstance(self.source, ArraySource):
             return None
-        return self.source.read(step.indices) if self.tolerance is None else self.source.attempt(step.indices)
+        read = self.source.read if self.tolerance is None else self.source.attempt
+        if self.cache is None:
+            return read(step.indices)
+        found = self.cache.store.find(step.indices)
+        return FoundBlobs(found, read(step.indices[found.missing]) if len(found.missing) else ())
 
     def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
         """See `BatchMaker.fill`."""
         began = perf_counter()
+        collector = None if self.cache is None else self.cache.collector()
         rows = ImageRows(
             self.source,
             self.rendering,
@@ -88,12 +96,19 @@ class ImageBatches:
             out[0],
             self.decoded,
             self.randomness.seed if self.seeds_globals else None,
+            self.cache,
+            collector,
         )
         rows.seconds["transform"] = perf_counter() - began
         try:
             made = make_rows(rows.make, step.indices, len(self.source), self._tolerance(step))
         except RowFailed as failed:
             raise failed.error from failed.error.__cause__
+        finally:
+            if collector is not None:
+                began = perf_counter()
+                collector.keep()
+                rows.seconds["decode"] += perf_counter() - began
         if made.kept is not None:
             out = [array[: len(made.kept)] for array in out]
             out[0][:] = rows.out[made.kept]
@@ -105,6 +120,8 @@ class ImageBatches:
             rows=tuple(map(len, out)) if made.kept is not None else None,
             indices=made.indices if made.bad else None,
             bad=made.bad,
+            cache_hits=len(blobs) - len(blobs.found.missing) if isinstance(blobs, FoundBlobs) else 0,
+            notes=() if self.cache is None else self.cache.store.complaints,
         )
 
     def transforms(self, step: Step) -> Transforms:

@@ -17,12 +17,14 @@ class Batch:
         arrays: its pieces.
         structure: how they are put together, if the maker says it.
         bad: samples that were left out or replaced.
+        notes: what the user should be told once.
     """
 
     step: Step
     arrays: list[Any]
     structure: Any = None
     bad: tuple[BadSample, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, step: Step, arrays: list[Array], report: FillReport) -> Batch:
@@ -32,4 +34,4 @@ class Batch:
             pieces = [array[:rows] for array, rows in zip(arrays, report.rows, strict=True)]
         if report.indices is not None:
             step = replace(step, indices=report.indices)
-        return cls(step, pieces, report.structure, report.bad)
+        return cls(step, pieces, report.structure, report.bad, report.notes)

@@ -397,6 +397,7 @@ class Feeder:
             samples=stats.samples + report.samples,
             make_s=make_s,
             cpu_s=stats.cpu_s + report.cpu_s,
+            cache_hits=stats.cache_hits + report.cache_hits,
             bad_samples=stats.bad_samples + len(report.bad),
             bad=stats.bad + tuple(sample for sample in report.bad if sample.index not in known),
             filled_up=stats.filled_up + step.fills_up,

@@ -28,6 +28,9 @@ class FeedStats:
         bad_samples: how often a sample was left out or replaced, since it could not be made; see `on_error`.
         bad: which, each once, in the order in which they came up.
         filled_up: batches that a rank got only so that all ranks have as many steps; see `shard`.
+        cache_hits: samples of delivered batches that did not have to be read and decoded; see `cache`.
+        cache_images: this flow's files whose images the cache holds, now.
+        cache_bytes: of all images that are kept beside one another there, now.
     """
 
     batches: int = 0
@@ -44,6 +47,9 @@ class FeedStats:
     bad_samples: int = 0
     bad: tuple[BadSample, ...] = ()
     filled_up: int = 0
+    cache_hits: int = 0
+    cache_images: int = 0
+    cache_bytes: int = 0
 
     @property
     def bad_paths(self) -> tuple[str, ...]:

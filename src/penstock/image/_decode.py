@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import PIL
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageFile, features
 
 from penstock._errors import ImageError
 from penstock._types import Array
@@ -224,6 +226,16 @@ def declared_pixels(blob: bytes | memoryview) -> int | None:
         return int(found[0]) if found else None
     except Exception:  # decoding says what is wrong
         return None
+
+
+def decoders() -> str:
+    """What else decides the pixels and the errors of a file: the libraries, and what a program has set in them."""
+    libraries = [
+        simplejpeg.__version__,
+        PIL.__version__,
+        *(features.version(name) for name in ("jpg", "libjpeg_turbo", "libtiff")),
+    ]
+    return f"{libraries} {ImageFile.LOAD_TRUNCATED_IMAGES} {Image.MAX_IMAGE_PIXELS} {sys.byteorder}"
 
 
 def largest_value(blob: bytes | memoryview) -> float:

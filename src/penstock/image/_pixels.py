@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock._types import Array, Indices
+from penstock.image import _kernels
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Pixels:
         layouts[:, 1:] = (width, 1, height * width) if channels_first else (width * channels, channels, 1)
         return cls(_writeable(images).reshape(-1), layouts, channels, np.arange(height)[None], np.arange(width)[None])
 
+    @classmethod
+    def of_records(cls, flat: Array, starts: Indices, size: tuple[int, int], channels: int) -> Pixels:
+        """Images of `(height, width, channels)` at their own size, each where it begins in a flat array."""
+        layouts = np.empty((len(starts), 4), np.int64)
+        layouts[:, 0] = starts
+        layouts[:, 1:] = size[1] * channels, channels, 1
+        return cls(_writeable(flat), layouts, channels, np.arange(size[0])[None], np.arange(size[1])[None])
+
     def __len__(self) -> int:
         return len(self.layouts)
 
@@ -44,6 +53,15 @@ class Pixels:
     def size(self) -> tuple[int, int]:
         """Height and width after the resize."""
         return self.rows.shape[1], self.columns.shape[1]
+
+    def all_resized(self, stride: int) -> Array:
+        """All images after the resize, copies, `(images, stride)`: height, width, channels, then zeros."""
+        size = self.size[0] * self.size[1] * self.channels
+        images = np.empty((len(self), stride), self.flat.dtype)
+        images[:, size:] = 0
+        resized = images.reshape(-1)
+        _kernels.resize_many(self.flat, self.layouts, self.rows, self.columns, self.channels, resized, stride)
+        return images
 
     def resized(self, k: int) -> Array:
         """Image k after the resize, a copy, `(height, width, channels)`."""

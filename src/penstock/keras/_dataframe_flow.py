@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any, Unpack
 
+from penstock.keras._caching import parse_cache
 from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
@@ -52,6 +53,8 @@ class DataFrameIterator(FileFlow):
         dtype: Any = "float32",
         validate_filenames: bool = True,
         decode: str = "exact",
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         super().__init__(
@@ -82,6 +85,7 @@ class DataFrameIterator(FileFlow):
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
             decode=decode,
+            caching=parse_cache(cache, cache_bytes),
             feeding=Feeding.parse(**feeding),
         )
         for warning in self._found.warnings:

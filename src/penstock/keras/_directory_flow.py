@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Unpack
 
+from penstock.keras._caching import parse_cache
 from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
@@ -45,10 +46,13 @@ class DirectoryIterator(FileFlow):
         keep_aspect_ratio: bool = False,
         dtype: Any = None,
         decode: str = "exact",
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         generator = AsTheyAre() if image_data_generator is None else image_data_generator
         hidden = generator.semantics == "keras"
+        caching = parse_cache(cache, cache_bytes, None if classes else directory)
         super().__init__(
             lambda split: list_class_folders(
                 directory, classes=classes, split=split, follow_links=follow_links, hidden=hidden
@@ -69,6 +73,7 @@ class DirectoryIterator(FileFlow):
             keep_aspect_ratio=keep_aspect_ratio,
             dtype=dtype,
             decode=decode,
+            caching=caching,
             feeding=Feeding.parse(**feeding),
         )
         self.directory = directory

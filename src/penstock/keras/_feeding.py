@@ -183,8 +183,8 @@ def parse_queue_size(max_queue_size: Any) -> int:
     return int(max_queue_size)
 
 
-def parse_bytes(size: Any) -> int | None:
-    """Bytes from an integer or a text such as "2GB" or "512 MiB"."""
+def parse_bytes(size: Any, name: str = "max_queue_bytes") -> int | None:
+    """Bytes from an integer or a text such as "2GB" or "512 MiB"; `name` is that of the keyword."""
     if size is None:
         return None
     if isinstance(size, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?\s*", size.upper())):
@@ -192,7 +192,7 @@ def parse_bytes(size: Any) -> int | None:
         return int(float(found[1]) * _UNITS["" if unit == "B" else unit])
     if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
         return int(size)
-    raise ValueError(f'`max_queue_bytes` should be a positive integer or a text like "2GB". Received: {size!r}')
+    raise ValueError(f'`{name}` should be a positive integer or a text like "2GB". Received: {size!r}')
 
 
 def parse_multiprocessing(use_multiprocessing: Any) -> bool | None:

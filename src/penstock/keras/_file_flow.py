@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
@@ -10,8 +11,10 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Array
+from penstock.batches._cache import Caching, ImageCache
 from penstock.batches._columns import BatchColumn, ClassNumbers, MultiHot, OneHot, SameImages, Values
 from penstock.batches._images import ImageBatches
+from penstock.feeding._stats import FeedStats
 from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
@@ -58,6 +61,7 @@ class FileFlow(Flow):
         keep_aspect_ratio: bool,
         dtype: Any,
         decode: str,
+        caching: Caching | None,
         feeding: Feeding,
     ) -> None:
         check_batch_size(batch_size)
@@ -76,6 +80,8 @@ class FileFlow(Flow):
         self.image_shape = (
             (channels, *self.target_size) if self.data_format == "channels_first" else (*self.target_size, channels)
         )
+        self._caching = caching
+        self._cache: ImageCache | None = None
         self.class_mode = class_mode
         self.subset = subset
         self.image_data_generator = image_data_generator
@@ -106,7 +112,24 @@ class FileFlow(Flow):
         """One weight per sample, or None."""
         return self._found.weights
 
+    @property
+    def stats(self) -> FeedStats:
+        """What feeding has cost so far, and what the cache holds."""
+        stats, cache = super().stats, self._cache
+        if cache is None:
+            return stats
+        images, nbytes = cache.store.held
+        return replace(stats, cache_images=images, cache_bytes=nbytes)
+
+    def close(self) -> None:
+        """End the workers and free the memory, that of the cache included; may be called twice."""
+        super().close()
+        if self._cache is not None:
+            self._cache.store.close()
+
     def _make_batches(self) -> ImageBatches:
+        if self._cache is None and self._caching is not None:  # one for all makers of this flow's
+            self._cache = self._caching.cache(self._filepaths, self._loading)
         return image_batches(
             self,
             FileSource(tuple(self._filepaths)),
@@ -115,6 +138,7 @@ class FileFlow(Flow):
             (0.0, self._largest_value()),
             self._found.classes,
             self._loading,
+            self._cache,
         )
 
     def _columns(self) -> tuple[BatchColumn, ...]:

@@ -59,6 +59,7 @@ class Flow(Stream):
         self._indexed: Step | None = None
         self._own_order: Indices | None = None
         self._has_told = False
+        self._noted: set[str] = set()
 
     # --- what a kind of flow says about itself, beside `data_format`, `dtype`, `subset` and `save_...` ---
 
@@ -266,6 +267,10 @@ class Flow(Stream):
             notice(
                 f"penstock: {_told(batch.bad[0])} `flow.stats` counts and names all such samples.", aloud=self._talks
             )
+        for note in batch.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                notice(f"penstock: {note}", aloud=self._talks)
         complete = self._maker.assemble(step, batch.arrays)
         if self.save_to_dir:
             names = self.save_to_dir, self.save_prefix, self.save_format

@@ -332,6 +332,8 @@ class ImageDataGenerator:
         pool: Any = None,
         on_error: str = "raise",
         shard: tuple[int, int] = (0, 1),
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
     ) -> DirectoryIterator:
         """Batches from image files, a folder for each class.
 
@@ -365,6 +367,10 @@ class ImageDataGenerator:
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
                 this process trains on. Give all ranks the same seed.
+            cache: keeps each image as it is before the random transform, so that it is decoded and resized once:
+                "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.
+            cache_bytes: bound on what it takes, in bytes or as "8GB"; None for half of the memory that is free, or for
+                what leaves a twentieth of the disk free. What has no room is decoded each time.
 
         Returns:
             A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
@@ -400,6 +406,8 @@ class ImageDataGenerator:
             pool=self.pool if pool is None else pool,
             on_error=on_error,
             shard=shard,
+            cache=cache,
+            cache_bytes=cache_bytes,
         )
 
     def flow_from_dataframe(
@@ -433,6 +441,8 @@ class ImageDataGenerator:
         pool: Any = None,
         on_error: str = "raise",
         shard: tuple[int, int] = (0, 1),
+        cache: str | os.PathLike[str] | None = None,
+        cache_bytes: int | str | None = None,
         **deprecated: Any,
     ) -> DataFrameIterator:
         """Batches from image files that a dataframe lists, with what is to be learnt of each.
@@ -474,6 +484,10 @@ class ImageDataGenerator:
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
                 this process trains on. Give all ranks the same seed.
             **deprecated: `has_ext`, `sort` and `drop_duplicates` of old scripts: a warning, and no effect.
+            cache: keeps each image as it is before the random transform, so that it is decoded and resized once:
+                "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.
+            cache_bytes: bound on what it takes, in bytes or as "8GB"; None for half of the memory that is free, or for
+                what leaves a twentieth of the disk free. What has no room is decoded each time.
 
         Returns:
             A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
@@ -521,6 +535,8 @@ class ImageDataGenerator:
             pool=self.pool if pool is None else pool,
             on_error=on_error,
             shard=shard,
+            cache=cache,
+            cache_bytes=cache_bytes,
         )
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:

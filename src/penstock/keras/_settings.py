@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from penstock._types import Array
+from penstock.batches._cache import ImageCache
 from penstock.batches._columns import BatchColumn, Values, Weights
 from penstock.batches._images import ImageBatches
 from penstock.batches._randomness import CounterRandomness, KerasRandomness, Randomness
@@ -128,11 +129,13 @@ def image_batches(
     value_range: tuple[float, float],
     labels: Any,
     loading: Loading | None = None,
+    cache: ImageCache | None = None,
 ) -> ImageBatches:
     """The maker of a flow's batches, with its generator's settings as they are now.
 
     Args:
         labels: of each sample, for those who may stand in for one another; None for none.
+        loading, cache: of files; None for arrays.
     """
     generator: Generator = flow.image_data_generator
     dtype = np.dtype(flow.dtype)
@@ -175,6 +178,7 @@ def image_batches(
         loading,
         np.dtype(keras.config.floatx()) if keras.config.floatx() == "float64" else np.dtype(np.float32),
         Tolerance.of(flow.on_error, labels),
+        cache,
     )
 
 
