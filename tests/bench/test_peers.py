@@ -194,8 +194,9 @@ def test_records_and_tables_of_peers(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_peers_are_measured_where_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fake(name: str, data: Any) -> Side:
-        return Side(name, "images/s", lambda seconds: Reading(1 + list(PEERS).index(name), 1.0, 1))
+    def fake(peer: str, data: Any, name: str | None = None) -> Side:
+        rate = 1 + list(PEERS).index(peer) if name is None else 12
+        return Side(name or peer, "images/s", lambda seconds: Reading(rate, 1.0, 1))
 
     monkeypatch.setattr(_peer_rows, "peer_side", fake)
     out = tmp_path / "record.json"
@@ -204,10 +205,12 @@ def test_peers_are_measured_where_they_are_asked_for(
     record = Record.load(out)
     assert tuple(row.name for row in record.rows) == PEER_ROW_NAMES == tuple(_peer_rows.PEER_ROWS)
     memory, files = record.rows
-    assert [side.name for side in memory.sides] == [side.name for side in files.sides] == list(PEERS)
-    assert [claim.target for claim in memory.claims] == [8, 15, None]
-    assert files.claims[-1].against == OTHERS
-    assert files.verdict(files.claims[-1]).value == pytest.approx(1 / 4)
+    assert [side.name for side in memory.sides] == list(PEERS)
+    assert [side.name for side in files.sides] == [*PEERS, "penstock, warm cache"]
+    assert [claim.target for claim in memory.claims] == [8, 15, None, 11]
+    decoded, cached = files.claims[-2:]
+    assert decoded.against == cached.against == OTHERS
+    assert [files.verdict(claim).value for claim in (decoded, cached)] == [pytest.approx(1 / 4), 3]
     for row in record.rows:
         assert set(row.settings["peers"]) == set(PEERS)
         assert all(peer["how"] and peer["packages"] for peer in row.settings["peers"].values())

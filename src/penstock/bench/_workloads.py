@@ -125,7 +125,7 @@ class InFiles:
         folder: holds the class folders.
         target_px: side of the square that each image is resized to.
         batch_size, ranges: as for `InMemory`.
-        decode: for penstock: "exact" or "fast".
+        decode, cache: for penstock, as its flows take them.
     """
 
     folder: Path
@@ -133,6 +133,7 @@ class InFiles:
     batch_size: int = 64
     ranges: Ranges = field(default=LARGE)
     decode: str = "exact"
+    cache: str | None = None
 
     def listed(self) -> tuple[list[str], Array]:
         """Paths in order, and the number of each one's class folder: what a peer's pipeline starts from."""
@@ -155,6 +156,7 @@ class InFiles:
             target_size=(self.target_px, self.target_px),
             batch_size=self.batch_size,
             decode=self.decode,
+            cache=self.cache,
             workers=workers,
             use_multiprocessing=processes or None,
             max_queue_size=QUEUE_BATCHES,

@@ -22,9 +22,11 @@ def memory(data: InMemory) -> Iterator[Iterator[Any]]:
 
 @contextmanager
 def files(data: InFiles) -> Iterator[Iterator[Any]]:
-    """From class folders."""
+    """From class folders; from a cache once it holds them all."""
     keras.utils.disable_interactive_logging()  # it would say how many files it found
     with data.penstock_flow(WORKERS) as flow:
+        for _ in range(len(flow) if data.cache else 0):
+            next(flow)
         yield iter(flow)
 
 
