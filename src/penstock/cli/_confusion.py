@@ -39,7 +39,9 @@ class Confusion:
     def recalls(self) -> Array:
         """Of each true class, the share that the model named right; NaN where there is none."""
         of_class = self.counts.sum(axis=1)
-        recalls: Array = np.divide(np.diag(self.counts), of_class, out=np.full(len(of_class), np.nan), where=of_class > 0)
+        recalls: Array = np.divide(
+            np.diag(self.counts), of_class, out=np.full(len(of_class), np.nan), where=of_class > 0
+        )
         return recalls
 
     def most_confused(self, most: int) -> list[tuple[str, str, int]]:

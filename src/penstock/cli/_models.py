@@ -99,7 +99,7 @@ def load_weights(model: Any, path: Path) -> tuple[str, ...]:
     Raises:
         CommandError: no such file, or one of which nothing fits.
     """
-    before = [keras.ops.convert_to_numpy(weight).copy() for weight in model.weights]
+    before = [keras.ops.convert_to_numpy(weight.value).copy() for weight in model.weights]
     by_name = {"by_name": True} if path.suffix in (".h5", ".hdf5") and not path.name.endswith(".weights.h5") else {}
     try:
         with warnings.catch_warnings():
@@ -112,7 +112,7 @@ def load_weights(model: Any, path: Path) -> tuple[str, ...]:
     left = [
         weight
         for weight, value in zip(model.weights, before, strict=True)
-        if np.array_equal(keras.ops.convert_to_numpy(weight), value)
+        if np.array_equal(keras.ops.convert_to_numpy(weight.value), value)
     ]
     # Biases may well be zero in both; matrices tell.
     if sum(len(weight.shape) > 1 for weight in left) == sum(value.ndim > 1 for value in before):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,10 @@ class RunFolder:
         """Keep a model; until it is complete, the one before."""
         unfinished = self.path / ".unfinished.best.keras"  # Keras goes by how a name ends
         try:
-            model.save(unfinished)
+            with warnings.catch_warnings():
+                # Raised where Keras saves JAX variables to HDF5; a user can do nothing about it.
+                warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+                model.save(unfinished)
             unfinished.replace(self.best)
         finally:
             unfinished.unlink(missing_ok=True)

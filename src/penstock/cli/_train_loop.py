@@ -123,15 +123,14 @@ class TrainingLoop:
             logs: of all of them; None where some are left.
         """
         steps = len(self._training)
-        self.state = replace(
+        state = replace(
             self.state,
             batch=batch,
             logs=logs,
             seconds=self._seconds(),
             flow=self._training.state_dict(position=self.state.epoch * steps + batch),
-        ).taken(self._model, metrics=logs is None)
-        self._folder.save(self.state)
-        self._saved_at = self._clock()
+        )
+        self._save(state, metrics=logs is None)
 
     def is_due(self) -> bool:
         """Whether it is time to save again."""
@@ -204,7 +203,7 @@ class TrainingLoop:
         if is_best:
             self._folder.save_best(self._model)
             best = row["val_accuracy"]
-        self.state = replace(
+        state = replace(
             self.state,
             epoch=epoch,
             batch=0,
@@ -213,11 +212,15 @@ class TrainingLoop:
             best=best,
             history=(*self.state.history, row),
             flow=self._training.state_dict(position=epoch * len(self._training)),
-        ).taken(self._model, metrics=False)
-        self._folder.save(self.state)
-        self._saved_at = self._clock()
+        )
+        self._save(state, metrics=False)
         self._folder.save_history(self.state.history)
         return is_best
+
+    def _save(self, state: RunState, *, metrics: bool) -> None:
+        self._folder.save(state.taken(self._model, metrics))
+        self.state = replace(state, arrays=())  # which take as much memory as the model
+        self._saved_at = self._clock()
 
     def _seconds(self) -> float:
         return self._clock() - self._epoch_began

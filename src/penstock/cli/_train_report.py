@@ -149,11 +149,13 @@ class TrainReport(TerminalReport):
 
     def _matrix(self, confusion: Confusion) -> None:
         table = Table("true class", box=box.SIMPLE_HEAD)
-        for name in confusion.classes:
-            table.add_column(self._printable(name), justify="right", overflow="fold")
-        table.add_column("right", justify="right")
-        for name, counts, recall in zip(confusion.classes, confusion.counts, confusion.recalls, strict=True):
-            table.add_row(self._printable(name), *(f"{n:,}" if n else "·" for n in counts), _percent(float(recall)))
+        for number in range(len(confusion.classes)):
+            table.add_column(f"{number}", justify="right", no_wrap=True)
+        table.add_column("right", justify="right", no_wrap=True)
+        rows = zip(confusion.classes, confusion.counts, confusion.recalls, strict=True)
+        for number, (name, counts, recall) in enumerate(rows):
+            cells = (f"{count:,}" if count else "·" for count in counts)
+            table.add_row(f"{number} {self._printable(name)}", *cells, _percent(float(recall)))
         self._console.print(table)
         self._say("A row for each true class, a column for each that the model named.\n")
 

@@ -57,7 +57,7 @@ class RunState:
             model: compiled, and built with its optimizer.
             metrics: with what has been measured of the epoch, too.
         """
-        return replace(self, arrays=tuple(keras.ops.convert_to_numpy(v) for v in _variables(model, metrics)))
+        return replace(self, arrays=tuple(keras.ops.convert_to_numpy(v.value) for v in _variables(model, metrics)))
 
     def restore(self, model: Any) -> None:
         """Give a model its weights, states of random generators and optimizer back."""
