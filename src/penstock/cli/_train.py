@@ -80,6 +80,7 @@ def run_train(options: TrainOptions, report: TrainReport) -> None:
             state = _resumed(old, options, folder, model, training)
             report.position(state, len(training))
         folder.save(state)  # a run that is killed at once can go on, too
+        state = state if old is not None else replace(state, arrays=())
         state = _train(options, state, folder, model, training, validation, report)
         _evaluate(state, folder, model, data, training, validation, report)
 
@@ -181,8 +182,7 @@ def _evaluate(
     if has_picture:
         save_confusion(confusion, folder.confusion)
     report.result(state, data, confusion)
-    for stats in (training.stats, validation.stats):
-        report.bad_images(stats.bad_samples, sorted({bad.reason for bad in stats.bad}))
+    report.bad_images([bad.reason for flow in (training, validation) for bad in flow.stats.bad])
     written = [folder.best, folder.checkpoint, folder.history, *([folder.confusion] if has_picture else [])]
     report.files(written, has_picture)
 

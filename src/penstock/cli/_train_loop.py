@@ -83,9 +83,9 @@ class TrainingLoop:
     ) -> None:
         self.state = state
         self._model, self._training, self._validation = model, training, validation
-        self._folder, self._listener = folder, listener
+        self._folder, self.listener = folder, listener
         self._callbacks, self._save_s, self._clock = callbacks, save_s, clock
-        self._wish = StopWish()
+        self.wish = StopWish()
         self._epoch_began = self._saved_at = 0.0
 
     def run(self, epochs: int) -> None:
@@ -97,19 +97,19 @@ class TrainingLoop:
             FeedFailed: a batch could not be made.
         """
         report = InputReport(self._training)
-        watcher = _Watcher(self._listener, lambda: self._wish)
+        watcher = _Watcher(self)
         everybody = keras.callbacks.CallbackList(
             [report, watcher, *self._callbacks], model=self._model, epochs=epochs, steps=len(self._training)
         )
-        with stop_wishes(self._listener.stopping) as self._wish:
+        with stop_wishes(self.listener.stopping) as self.wish:
             self._saved_at = self._clock()
             everybody.on_train_begin()
             try:
                 while self.state.epoch < epochs and self._epoch(everybody):
                     is_best = self._finish_epoch(watcher.logs)
-                    self._listener.epoch(self.state.history[-1], is_best, report.periods[-1].line())
-                    if self._wish:
-                        raise TrainingStopped(self._wish)
+                    self.listener.epoch(self.state.history[-1], is_best, report.periods[-1].line())
+                    if self.wish:
+                        raise TrainingStopped(self.wish)
                     if self._model.stop_training:
                         break
             finally:
@@ -132,6 +132,18 @@ class TrainingLoop:
         )
         self._save(state, metrics=logs is None)
 
+    def restore(self, model: Any) -> None:
+        """Put a model where a run that goes on was, once: when Keras has built it.
+
+        That building draws from the generators of `Dropout`, on some back ends.
+        """
+        state = self.state
+        if state.arrays:
+            state.restore(model)
+            if state.batch and state.logs is None:
+                state.restore_metrics(model)
+            self.state = replace(state, arrays=())
+
     def is_due(self) -> bool:
         """Whether it is time to save again."""
         return self._clock() - self._saved_at >= self._save_s
@@ -143,21 +155,21 @@ class TrainingLoop:
         everybody.on_epoch_begin(epoch)
         logs = self.state.logs
         if logs is None:
-            steps = _Steps(self, everybody, self._listener, self._wish, self.state, len(self._training))
+            steps = _Steps(self, everybody, self.state.batch, len(self._training))
             self._feed(self._fit, steps)
             if steps.done < len(self._training):
                 self.save(steps.done)
-                if self._wish:
-                    raise TrainingStopped(self._wish)
+                if self.wish:
+                    raise TrainingStopped(self.wish)
                 return False
             logs = steps.logs
             self.state = replace(self.state, batch=steps.done, logs=logs)
         tested: dict[str, float] = {}
-        if not self._wish:
+        if not self.wish:
             tested = self._feed(self._evaluate, everybody)
-        if self._wish:
+        if self.wish:
             self.save(len(self._training), logs)
-            raise TrainingStopped(self._wish)
+            raise TrainingStopped(self.wish)
         everybody.on_epoch_end(epoch, {**logs, **{f"val_{name}": value for name, value in tested.items()}})
         return True
 
@@ -234,19 +246,15 @@ class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
         logs: of the epoch, when Keras has come to its end.
     """
 
-    def __init__(
-        self, loop: TrainingLoop, everybody: Any, listener: Listener, wish: StopWish, state: RunState, steps: int
-    ) -> None:
+    def __init__(self, loop: TrainingLoop, everybody: Any, done: int, steps: int) -> None:
         super().__init__()
-        self.done = self._before = state.batch
+        self.done = self._before = done
         self.logs: dict[str, float] = {}
-        self._loop, self._everybody, self._listener = loop, everybody, listener
-        self._wish, self._state, self._steps = wish, state, steps
+        self._loop, self._everybody, self._steps = loop, everybody, steps
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if self._before:  # Keras has just begun to measure anew
-            self._state.restore_metrics(self.model)
-        self._listener.step(self.done, {})
+        self._loop.restore(self.model)
+        self._loop.listener.step(self.done, {})
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._everybody.on_train_batch_begin(self._before + batch, logs)
@@ -254,9 +262,9 @@ class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.done = self._before + batch + 1
         self._everybody.on_train_batch_end(self.done - 1, logs)
-        self._listener.step(self.done, logs or {})
-        self._wish.check_insists()
-        if self._wish:
+        self._loop.listener.step(self.done, logs or {})
+        self._loop.wish.check_insists()
+        if self._loop.wish:
             self._model.stop_training = True  # not `self.model`, which fetches all weights
         elif self.done < self._steps and self._loop.is_due():
             _ = self.model  # which fetches all weights
@@ -273,18 +281,21 @@ class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
         logs: of the last epoch, with those of callbacks before this one.
     """
 
-    def __init__(self, listener: Listener, wish: Callable[[], StopWish]) -> None:
+    def __init__(self, loop: TrainingLoop) -> None:
         super().__init__()
         self.logs: dict[str, float] = {}
-        self._listener, self._wish = listener, wish
+        self._loop = loop
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self._loop.restore(self.model)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Nothing; it is here so that Keras calls this list's callbacks in turn, and in its own thread."""
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._listener.test_step(batch + 1)
-        self._wish().check_insists()
-        if self._wish():
+        self._loop.listener.test_step(batch + 1)
+        self._loop.wish.check_insists()
+        if self._loop.wish:
             self._model.stop_evaluating = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}
 _MOST_COLUMNS = 12  # of a table that a terminal has room for
 _MOST_PAIRS = 15
+_MOST_NAMED = 10
 
 
 class TrainReport(TerminalReport):
@@ -134,12 +135,14 @@ class TrainReport(TerminalReport):
         else:
             self._pairs(confusion)
 
-    def bad_images(self, count: int, named: Iterable[str]) -> None:
-        """Which were left out."""
-        if count:
-            self._say(f"{counted(count, 'image')} could not be read and were left out:")
-            for reason in named:
-                self._say(f"  {self._printable(reason)}")
+    def bad_images(self, reasons: Sequence[str]) -> None:
+        """Which were left out, and why."""
+        if reasons:
+            self._say(f"Left out {counted(len(reasons), 'image')} that could not be read:")
+        for reason in reasons[:_MOST_NAMED]:
+            self._say(f"  {self._printable(reason)}")
+        if len(reasons) > _MOST_NAMED:
+            self._say(f"  and {len(reasons) - _MOST_NAMED:,} more, which `penstock check` lists.")
 
     def files(self, paths: Sequence[Path], picture: bool) -> None:
         """What was written."""
