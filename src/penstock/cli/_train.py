@@ -80,7 +80,7 @@ def run_train(options: TrainOptions, report: TrainReport) -> None:
             state = _resumed(old, options, folder, model, training)
             report.position(state, len(training))
         folder.save(state)  # a run that is killed at once can go on, too
-        state = state if old is not None else replace(state, arrays=())
+        state = state if old is not None else state.without_arrays()
         state = _train(options, state, folder, model, training, validation, report)
         _evaluate(state, folder, model, data, training, validation, report)
 

@@ -13,7 +13,7 @@ import keras
 from penstock._errors import PenstockError
 from penstock.cli._stop_signals import StopWish, stop_wishes
 from penstock.cli._train_files import RunFolder
-from penstock.cli._train_state import RunState
+from penstock.cli._train_state import RunState, set_torch_generators, torch_generators
 from penstock.keras._flow import Flow
 from penstock.keras._input_report import InputReport
 
@@ -103,6 +103,8 @@ class TrainingLoop:
         )
         with stop_wishes(self.listener.stopping) as self.wish:
             self._saved_at = self._clock()
+            if not self.state.generators:
+                self.state = replace(self.state, generators=torch_generators())
             everybody.on_train_begin()
             try:
                 while self.state.epoch < epochs and self._epoch(everybody):
@@ -133,16 +135,13 @@ class TrainingLoop:
         self._save(state, metrics=logs is None)
 
     def restore(self, model: Any) -> None:
-        """Put a model where a run that goes on was, once: when Keras has built it.
-
-        That building draws from the generators of `Dropout`, on some back ends.
-        """
+        """Put a model where a run that goes on was, once: when Keras has built it, for that draws random numbers."""
         state = self.state
         if state.arrays:
             state.restore(model)
             if state.batch and state.logs is None:
                 state.restore_metrics(model)
-            self.state = replace(state, arrays=())
+            self.state = state.without_arrays()
 
     def is_due(self) -> bool:
         """Whether it is time to save again."""
@@ -231,7 +230,7 @@ class TrainingLoop:
 
     def _save(self, state: RunState, *, metrics: bool) -> None:
         self._folder.save(state.taken(self._model, metrics))
-        self.state = replace(state, arrays=())  # which take as much memory as the model
+        self.state = state.without_arrays()
         self._saved_at = self._clock()
 
     def _seconds(self) -> float:
@@ -257,15 +256,18 @@ class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
         self._loop.listener.step(self.done, {})
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch == 0:  # also PyTorch's loader draws, where a fit begins and where it ends
+            set_torch_generators(self._loop.state.generators)
         self._everybody.on_train_batch_begin(self._before + batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.done = self._before + batch + 1
+        self._loop.state = replace(self._loop.state, generators=torch_generators())
         self._everybody.on_train_batch_end(self.done - 1, logs)
         self._loop.listener.step(self.done, logs or {})
         self._loop.wish.check_insists()
         if self._loop.wish:
-            self._model.stop_training = True  # not `self.model`, which fetches all weights
+            self._model.stop_training = True
         elif self.done < self._steps and self._loop.is_due():
             _ = self.model  # which fetches all weights
             self._loop.save(self.done)

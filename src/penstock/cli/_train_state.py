@@ -19,7 +19,8 @@ from penstock.cli._endings import CommandError
 from penstock.cli._train_options import Settings
 
 _VERSION = 1
-_META = "run.json"  # no name of an array
+_META = "run.json"
+_ARRAYS = ("arrays", "generators")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class RunState:
         history: a row for each epoch that is over.
         best: highest validation accuracy so far, a share; None for none yet.
         arrays: of model, optimizer and metrics.
+        generators: states of PyTorch's own random generators after the last step, of CPU and GPUs, from which its
+            `Dropout` draws; empty on other back ends, where each layer has its own among `arrays`.
     """
 
     options: dict[str, Any]
@@ -49,6 +52,7 @@ class RunState:
     history: tuple[dict[str, float], ...] = ()
     best: float | None = None
     arrays: tuple[Array, ...] = field(default=(), repr=False)
+    generators: tuple[Array, ...] = field(default=(), repr=False)
 
     def taken(self, model: Any, metrics: bool) -> RunState:
         """With the arrays of a model as it is.
@@ -57,7 +61,12 @@ class RunState:
             model: compiled, and built with its optimizer.
             metrics: with what has been measured of the epoch, too.
         """
-        return replace(self, arrays=tuple(keras.ops.convert_to_numpy(v.value) for v in _variables(model, metrics)))
+        arrays = tuple(keras.ops.convert_to_numpy(variable.value) for variable in _variables(model, metrics))
+        return replace(self, arrays=arrays)
+
+    def without_arrays(self) -> RunState:
+        """The rest; arrays take as much memory as the model."""
+        return replace(self, arrays=())
 
     def restore(self, model: Any) -> None:
         """Give a model its weights, states of random generators and optimizer back."""
@@ -69,13 +78,14 @@ class RunState:
 
     def save(self, path: Path) -> None:
         """Write it in one step: what is read later is all of this, or all of what was there before."""
-        meta = {**asdict(replace(self, arrays=())), "version": _VERSION}
-        del meta["arrays"]
+        meta = {**asdict(replace(self, arrays=(), generators=())), "version": _VERSION}
+        meta |= {name: len(getattr(self, name)) for name in _ARRAYS}
         with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
             archive.writestr(_META, json.dumps(meta))
-            for number, array in enumerate(self.arrays):
-                with archive.open(f"{number}.npy", "w", force_zip64=True) as part:
-                    np.lib.format.write_array(part, np.asanyarray(array), allow_pickle=False)
+            for name in _ARRAYS:
+                for number, array in enumerate(getattr(self, name)):
+                    with archive.open(f"{name}/{number}.npy", "w", force_zip64=True) as part:
+                        np.lib.format.write_array(part, np.asanyarray(array), allow_pickle=False)
 
     @classmethod
     def load(cls, path: Path) -> RunState:
@@ -90,12 +100,9 @@ class RunState:
                 meta = json.loads(archive.read(_META))
                 if meta.pop("version") != _VERSION:
                     raise ValueError("another version of penstock wrote it")
-                arrays = []
-                for number in range(len(archive.namelist()) - 1):
-                    with archive.open(f"{number}.npy") as part:
-                        arrays.append(np.lib.format.read_array(part, allow_pickle=False))
+                meta |= {name: _read(archive, name, meta[name]) for name in _ARRAYS}
             settings, history = Settings(**meta.pop("settings")), tuple(meta.pop("history"))
-            return cls(settings=settings, history=history, arrays=tuple(arrays), **meta)
+            return cls(settings=settings, history=history, **meta)
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
             raise CommandError(
                 f"{path} should be what `penstock train` saves, and cannot be read: {error}. Choose another --out."
@@ -125,3 +132,33 @@ def _variables(model: Any, metrics: bool) -> list[Any]:
 def _assign(variables: list[Any], arrays: tuple[Array, ...]) -> None:
     for variable, array in zip(variables, arrays, strict=False):
         variable.assign(array)
+
+
+def _read(archive: zipfile.ZipFile, name: str, count: int) -> tuple[Array, ...]:
+    arrays: list[Array] = []
+    for number in range(count):
+        with archive.open(f"{name}/{number}.npy") as part:
+            arrays.append(np.lib.format.read_array(part, allow_pickle=False))
+    return tuple(arrays)
+
+
+def torch_generators() -> tuple[Array, ...]:
+    """States of PyTorch's own random generators; none on other back ends."""
+    if keras.backend.backend() != "torch":
+        return ()
+    import torch
+
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else ())]
+    return tuple(state.numpy().copy() for state in states)
+
+
+def set_torch_generators(states: tuple[Array, ...]) -> None:
+    """Put them back where `torch_generators` found them."""
+    if keras.backend.backend() != "torch" or not states:
+        return
+    import torch
+
+    cpu, *gpus = (torch.from_numpy(state) for state in states)
+    torch.set_rng_state(cpu)
+    for number, state in enumerate(gpus[: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, number)
