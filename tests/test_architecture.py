@@ -48,7 +48,7 @@ PEER_DOORS = {  # what the benchmark measures penstock against
     "cv2": {"bench/peers/_albumentations.py"},
     "grain": {"bench/peers/_grain.py"},
     "tensorflow": {"bench/peers/_tf_data.py", "keras/_trace.py"},
-    "torch": {"bench/peers/_torch_loader.py", "keras/_trace.py"},
+    "torch": {"bench/peers/_torch_loader.py", "cli/_train_state.py", "keras/_trace.py"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `check`, `preview`, `tune` and, in time, their sisters.
+"""The command line: `penstock demo`, `check`, `preview`, `tune`, `train` and, in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -21,6 +21,18 @@
     _tune_rounds      in which order it measures
     _tune_findings    what it tells
     _tune_choice      which setting to recommend
+    _train_app        the options of `penstock train`
+    _train            what it does, step by step
+    _train_report     what it says
+    _train_options    what the user chose, and what may not change in a run
+    _augment_option   `--augment`, read
+    _models           models by name
+    _train_data       the images
+    _train_loop       fitting, so that it can stop after any batch
+    _train_state      where a run is, in a file
+    _train_files      the run's folder
+    _confusion        which classes are taken for which
+    _stop_signals     Ctrl-C as a wish
     _file_reads       whether files came from the disk
     _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print
@@ -45,6 +57,7 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with plain_endings():
+        import penstock.cli._train_app  # noqa: F401, it adds its command
         from penstock.cli._app import app
 
         app()

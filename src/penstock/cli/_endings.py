@@ -14,10 +14,23 @@ _EXTRA_OF |= {"tensorflow": "tensorflow", "torch": "torch"}
 
 FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-C ended
 FOUND, CANNOT_SCAN = 1, 2  # of `penstock check`, as of grep
+CANNOT_TRAIN = 2
 
 
 class CommandError(Exception):
     """What the user asked for cannot be done; the text says why and what to do, in one line."""
+
+
+class StoppedInOrder(Exception):
+    """A signal has ended the command, which has saved its work; the text says where, and how to go on.
+
+    Attributes:
+        code: to exit with.
+    """
+
+    def __init__(self, text: str, code: int = INTERRUPTED) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 def in_the_way(path: Path, command: str = "demo") -> CommandError:
@@ -30,7 +43,7 @@ def plain_endings(failed: int = FAILED) -> Iterator[None]:
     """End the program with one line on standard error.
 
     A missing extra, a `CommandError`, a `PenstockError` or a file that cannot be read or written ends it with `failed`,
-    Ctrl-C with 130. Anything else is a bug, and keeps its traceback.
+    Ctrl-C with 130, `StoppedInOrder` with its code. Anything else is a bug, and keeps its traceback.
 
     Args:
         failed: the exit code of what cannot be done.
@@ -39,6 +52,8 @@ def plain_endings(failed: int = FAILED) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _end("stopped", INTERRUPTED)
+    except StoppedInOrder as stop:
+        _end(str(stop), stop.code)
     except (CommandError, PenstockError) as error:
         _end(" ".join(str(error).split()), failed)
     except OSError as error:
