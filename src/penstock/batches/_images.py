@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -61,7 +61,7 @@ class ImageBatches:
         default_factory=partial(Scratch, GROUP_BYTES, _MOST_DECODED_BYTES), repr=False, compare=False
     )
 
-    @property
+    @cached_property
     def spec(self) -> BatchSpec:
         """See `BatchMaker.spec`."""
         images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
@@ -112,8 +112,10 @@ class ImageBatches:
         if made.kept is not None:
             out = [array[: len(made.kept)] for array in out]
             out[0][:] = rows.out[made.kept]
+        if made.indices is not step.indices:
+            step = replace(step, indices=made.indices)
         for column, array in zip((c for c in self.columns if c.fits_slot), out[1:], strict=True):
-            column.fill(replace(step, indices=made.indices), out[0], array)
+            column.fill(step, out[0], array)
         return FillReport(
             len(made.indices),
             dict(rows.seconds),

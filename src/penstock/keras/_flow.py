@@ -289,7 +289,7 @@ class Flow(Stream):
         """
         indices = np.asarray(index_array, np.int64)
         ready: tuple[Step, Any] | None = getattr(self._ready, "batch", None)
-        if ready is not None and np.array_equal(ready[0].indices, indices):
+        if ready is not None and (ready[0].indices is indices or np.array_equal(ready[0].indices, indices)):
             return ready[1]
         with self.lock:
             feeder, step = self._opened(), self._indexed
