@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.bench.study._cifar import cached_cifar10, is_cifar10
@@ -91,7 +91,7 @@ def bench_data(
         with progress("Cutting photographs", _CROPS) as advance:
             crops = make_crops(_PHOTOGRAPHS, _CROPS, _SEED, advance)
         found = _photographs(crops.training, side_px)
-        return BenchData(found.data, f"made data, {found.words}", found.place, found.model)
+        return replace(found, words=f"made data, {found.words}")
     return _cifar(cached_cifar10(), images)
 
 
@@ -106,12 +106,13 @@ def _photographs(folder: Path, side_px: int, split: FlatSplit | None = None) -> 
     try:
         found = list_class_folders(folder)
     except ValueError as error:
-        hint = " Images named cat.8000.jpg that lie in no class folders: add --split-flat."
+        hint = "" if split else " Of images that lie in no class folders, named as cat.8000.jpg: add --split-flat."
         raise CommandError(f"{error}{hint}".replace("`directory`", "DIR")) from None
+    named = folder if split is None else split.training.parent
     classes = len(found.class_indices or ())
     data = Photographs(folder, side_px, images=len(found.filenames), classes=classes)
     words = (
-        f"{counted(data.images, 'file')} of {counted(classes, 'class', 'classes')} in {folder.name}, "
+        f"{counted(data.images, 'file')} of {counted(classes, 'class', 'classes')} in {named.name}, "
         f"to {side_px}x{side_px}"
     )
     return BenchData(data, words, DISK, CATS_DOGS, split)

@@ -69,9 +69,9 @@ class BenchReport(TerminalReport):
     def result(self, record: StudyRecord) -> None:
         """The table and, as the study ended, the best speed-up and at which count."""
         findings, images = record.findings, int(record.settings["images"])
-        # Where nobody looks at a terminal's width, nothing has to be cut off.
-        width = None if self._console.is_terminal else _WIDTH
-        self._console.print(_table(findings, images, trained=record.experiment == TRAIN), width=width)
+        if not self._console.is_terminal:
+            self._console.width = max(_WIDTH, self._console.width)  # where none is looked at, nothing is to be cut off
+        self._console.print(_table(findings, images, trained=record.experiment == TRAIN))
         self._say(how_line(record))
         for line in findings.warnings():
             self._say(line)
@@ -101,7 +101,7 @@ def _table(findings: Findings, images: int, *, trained: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     words = 2 if len(findings.batch_sizes) > 1 else 1
     for number, title in enumerate(titles(findings, trained=trained)):
-        table.add_column(title, justify="left" if number == words - 1 else "right")
+        table.add_column(title, justify="left" if number == words - 1 else "right", no_wrap=number != words - 1)
     for row in rows_of(findings, images, trained=trained):
         cells = list(row.cells)
         if row.is_best:

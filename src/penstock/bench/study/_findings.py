@@ -24,13 +24,18 @@ class SpeedUp:
 
     Attributes:
         value: ratio of the medians.
-        low, high: 95 % interval, from rounds drawn again and again with their partners; the extremes of single rounds
-            where there are fewer than three.
+        low, high: 95 % interval, from rounds drawn again and again with their partners; of two rounds the extremes, of
+            one nothing: all three are the same.
     """
 
     value: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        """Example: "3.51x (3.40 to 3.62)"."""
+        spread = f" ({self.low:.2f} to {self.high:.2f})" if self.low < self.high else ""
+        return f"{self.value:.2f}x{spread}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class Findings:
             if best.setting.is_baseline:
                 lines.append(f"Best speed-up{where}: none; no number of workers was faster than none.")
             else:
-                lines.append(f"Best speed-up{where}: {words_of(speed_up)} with {best.setting.label}.")
+                lines.append(f"Best speed-up{where}: {speed_up} with {best.setting.label}.")
         return lines
 
     def warnings(self) -> list[str]:
@@ -162,8 +167,3 @@ class Findings:
                 f"Up to {100 * max(cached):.0f} % of the files stayed in the system's cache: these are not cold files."
             )
         return lines
-
-
-def words_of(speed_up: SpeedUp) -> str:
-    """Example: "3.51x (3.40 to 3.62)"."""
-    return f"{speed_up.value:.2f}x ({speed_up.low:.2f} to {speed_up.high:.2f})"

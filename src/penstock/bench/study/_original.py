@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from penstock.bench.study._findings import words_of
 from penstock.bench.study._page import machine_line
 from penstock.bench.study._record import IMAGES, TRAIN, StudyRecord
 from penstock.bench.study._rows import rate
@@ -86,7 +85,7 @@ def _ours(figure: Figure, records: Sequence[StudyRecord]) -> tuple[str, str]:
             rates = f"{rate(baseline.summary.median)} → {rate(best.summary.median)}"
             if best.setting.is_baseline:
                 return f"1x: no number of workers was faster{mark}", rates
-            return f"{words_of(ratios[best])} with {best.setting.label}{mark}", rates
+            return f"{ratios[best]} with {best.setting.label}{mark}", rates
     return "-", "-"
 
 

@@ -38,7 +38,8 @@ def rows_of(findings: Findings, images: int, *, trained: bool) -> Iterator[Row]:
     for each in findings.measured:
         setting = each.setting
         best = findings.best(setting.batch_size)
-        workers = "itself" if setting.feed in CHOOSES_ITSELF else f"{setting.workers}"
+        workers = f"{setting.workers}" if setting.workers or setting.is_ours else _NOT_MEASURED
+        workers = "itself" if setting.feed in CHOOSES_ITSELF else workers
         first = (f"{setting.batch_size:,}",) if several else ()
         times = tuple(seconds(images * each.per_image(name)) for name in ("user_s", "system_s"))
         summary, share = each.summary, each.wait_share
@@ -82,7 +83,7 @@ def _speed_up(findings: Findings, each: Measured) -> str:
         return _NOT_MEASURED
     if each.setting.is_baseline:
         return "1x"
-    return f"{speed_up.value:.2f}x ({speed_up.low:.2f} to {speed_up.high:.2f})"
+    return str(speed_up)
 
 
 def _percent(value: float | None) -> str:

@@ -66,7 +66,9 @@ class Training:
         return after.samples - before.samples, after.wait_s - before.wait_s
 
     def _train(self, batches: Any, steps: int) -> None:
-        self._model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[_Checking(self._check)])
+        self._model.fit(
+            batches, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[_Checking(self._check)]
+        )
 
 
 class _Checking(keras.callbacks.Callback):  # type: ignore[misc]
