@@ -34,17 +34,20 @@ class Training:
     def __init__(self, data: StudyData, model: str, check: Callable[[], object] = lambda: None) -> None:
         self._data, self._check = data, check
         self._model = MODELS[model](data.classes, data.side_px)
-        self._compiled: set[int] = set()
+        self._compiled: set[tuple[int, np.dtype[Any]]] = set()
 
     def warm_up(self, opened: Opened, setting: Setting) -> None:
-        """Compile for this size of batches and for that of an epoch's last one, and take what was made ahead."""
-        side, size = self._data.side_px, setting.batch_size
-        for count in {size, self._data.images % size or size} - self._compiled:
-            self._check()
-            x, y = np.zeros((count, side, side, 3), np.float32), np.zeros(count, np.int64)
-            self._model.fit(x, y, batch_size=count, epochs=1, verbose=0)
-            self._compiled.add(count)
+        """Take what was made ahead, and compile for this size of batches and for that of an epoch's last one."""
         take(opened.batches, opened.pace, self._check)
+        self._check()
+        labels = np.asarray(next(opened.batches)[1]).dtype  # another one is compiled anew
+        side, size = self._data.side_px, setting.batch_size
+        for count in {size, self._data.images % size or size}:
+            if (count, labels) not in self._compiled:
+                self._check()
+                x, y = np.zeros((count, side, side, 3), np.float32), np.zeros(count, labels)
+                self._model.fit(x, y, batch_size=count, epochs=1, verbose=0)
+                self._compiled.add((count, labels))
         self._fit(opened, _WARM_UP_STEPS)
 
     def measured(self, opened: Opened, setting: Setting, steps: int) -> PieceReading:
