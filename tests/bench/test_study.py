@@ -24,6 +24,7 @@ from PIL import Image
 from penstock.bench.__main__ import main
 from penstock.bench._errors import BenchError
 from penstock.bench._measure import Pace
+from penstock.bench._table import put_between_markers
 from penstock.bench.peers._catalogue import GRAIN, TF_DATA, TORCH
 from penstock.bench.study import _page_cache, _peer
 from penstock.bench.study.__main__ import main as do_job
@@ -47,6 +48,7 @@ from penstock.bench.study._work import Taking, measure_piece, steps_for
 from photographs import write_photographs
 from studies import findings, reading, study_record, write_cifar10
 
+ROOT = Path(__file__).parents[2]
 NONE, ONE, TWO = (Setting("threads", workers, 32) for workers in (0, 1, 2))
 PROCESSES = Setting("processes", 2, 32)
 PEER = Setting(TORCH, 2, 32)
@@ -389,8 +391,10 @@ def test_rows_have_as_many_cells_as_there_are_titles() -> None:
             rows = list(rows_of(found, 2000, trained=trained))
             assert {len(row.cells) for row in rows} == {len(titles(found, trained=trained))}
             assert [row.is_best for row in rows] == [False, False, True, False, False]
+    assert {len(row.cells) for row in rows_of(found, 2000, trained=True, compact=True)} == {6}
+    assert len(titles(found, trained=True, compact=True)) == 6
     none, *_, two, _, peer = rows
-    assert none.cells == ("caller's thread", "0", "20.0", "10.0", "2.00", "100", "1x", "10 %", "-", "70 %")
+    assert none.cells == ("no workers", "0", "20.0", "10.0", "2.00", "100", "1x", "10 %", "-", "70 %")
     assert two.cells[:3] == ("threads", "2", "10.0")
     assert peer.cells[:2] == ("torch DataLoader", "2")
 
@@ -496,3 +500,10 @@ def test_the_studys_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "other.json").write_text("{}")
     assert main(["study", str(readme), str(tmp_path / "other.json")]) == 2
     assert "no record of `penstock bench`" in capsys.readouterr().err
+
+
+def test_the_readmes_table_is_that_of_the_records() -> None:
+    paths = sorted((ROOT / "benchmarks" / "records").glob("study_*.json"))
+    block = study_table([StudyRecord.load(path) for path in paths])
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert text == put_between_markers(text, block, "study")

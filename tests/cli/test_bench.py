@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,11 @@ def options(**chosen: Any) -> BenchOptions:
     return BenchOptions(**usual | chosen)
 
 
-def report(*, is_terminal: bool = False) -> BenchReport:
-    return BenchReport(
-        Console(highlight=False, markup=False, soft_wrap=True, force_terminal=is_terminal, width=120, color_system=None)
+def report(*, is_terminal: bool = False, width: int = 120) -> BenchReport:
+    console = Console(
+        highlight=False, markup=False, soft_wrap=True, force_terminal=is_terminal, width=width, color_system=None
     )
+    return BenchReport(console)
 
 
 @pytest.fixture(autouse=True)
@@ -93,26 +95,25 @@ def measured(path: str = "study.json") -> list[tuple[str, int]]:
 
 
 def test_images_are_measured_with_threads_and_processes(capsys: pytest.CaptureFixture[str]) -> None:
-    run_bench(options(executors=("threads", "processes"), workers=(1, 2)), report())
+    run_bench(options(executors=("threads", "processes"), workers=(2,)), report())
     said = capsys.readouterr().out
     first, second, *_ = said.splitlines()
     assert first.startswith("Measuring made data of CIFAR-10's shape, 32 images of 32x32 in memory, on ")
-    assert re.fullmatch(r"5 pieces of 32 images each, in turns: about .*", second)
+    assert re.fullmatch(r"3 pieces of 32 images each, in turns: about .*", second)
     rows = re.findall(
-        r"^ *(?:> )?(caller's thread|threads|processes) +(\d+) +[\d.,]+ +[\d.,]+ +[\d.,]+ +[\d.,]+ \*",
+        r"^ *(?:> )?(no workers|threads|processes) +(\d+) +[\d.,]+ +[\d.,]+ +[\d.,]+ +[\d.,]+ \*",
         said,
         re.MULTILINE,
     )
-    expected = [("caller's thread", "0"), ("threads", "1"), ("threads", "2"), ("processes", "1"), ("processes", "2")]
-    assert rows == expected
+    assert rows == [("no workers", "0"), ("threads", "2"), ("processes", "2")]
     assert "Fewer than three rounds: this shows that it runs, and no speed." in said
     assert re.search(r"^Best speed-up: ", said, re.MULTILINE)
     assert sorted(files_below(Path())) == WRITTEN
-    assert measured() == [("no workers", 1), ("1 thread", 1), ("2 threads", 1), ("1 process", 1), ("2 processes", 1)]
+    assert measured() == [("no workers", 1), ("2 threads", 1), ("2 processes", 1)]
     record = StudyRecord.load(Path("study.json"))
     assert record.is_complete
     assert record.settings["command"] == (
-        "penstock bench images --dataset cifar10 --workers 1,2 --executor threads,processes --batch-size 8 --rounds 1 "
+        "penstock bench images --dataset cifar10 --workers 2 --executor threads,processes --batch-size 8 --rounds 1 "
         "--images 32"
     )
 
@@ -161,6 +162,22 @@ def test_the_closing_line_names_the_best_count(
         ("no workers", 3),
         *((f"{n} thread{'s' * (n > 1)}", 3) for n in usual_workers(usable_cpus())[1:]),
     ]
+
+
+def test_each_size_of_batches_has_a_table_that_fits_the_terminal(
+    instead_of_measuring: Callable[[Fake], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    instead_of_measuring(lambda setting, images: replace(by_workers(setting, images), wait_s=0.0, gpu_percent=5.0))
+    chosen = options(experiment="train", batch_sizes=(8, 16), peers=("torch", "tfdata"))
+    for width, columns in ((80, 6), (140, 10)):
+        run_bench(chosen, report(is_terminal=True, width=width))
+        _, _, said = capsys.readouterr().out.rpartition("Batches of 8:")
+        first, second = said.split("Batches of 16:")
+        for table in (first, second.partition("Medians")[0]):
+            head, _, *rows = [line for line in table.splitlines() if line.strip()]
+            assert len(re.split(r"  +", head.strip())) == columns
+            assert [row.split()[0] for row in rows] == ["no", ">", "torch", "tf.data", "model"]
+            assert "…" not in table
 
 
 @pytest.mark.parametrize("after", [0, 3, 5])

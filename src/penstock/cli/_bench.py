@@ -205,7 +205,7 @@ class _Progress:
         def tell(setting: Setting, number: int) -> None:
             left_s = seconds if not done else (perf_counter() - began) / done * (pieces - done)
             show(
-                self.findings,
+                self.findings.of_size(setting.batch_size),
                 f"Round {number} of {study.rounds}: {_named(setting, study)}; about {duration(left_s)} left",
             )
 

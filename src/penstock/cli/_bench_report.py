@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +21,7 @@ from penstock.cli._terminal import TerminalReport, counted, printable
 from penstock.feeding._cpus import usable_cpus
 
 _WIDTH = 120
+_UNBOUNDED = 1000  # characters
 
 Show = Callable[[Findings, str], None]
 
@@ -59,19 +60,24 @@ class BenchReport(TerminalReport):
         if not self._console.is_terminal:
             yield lambda *_: None
             return
-
-        def drawn(findings: Findings, line: str) -> RenderableType:
-            return Group(_table(findings, images, trained=trained), Text(line))
-
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            yield lambda findings, line: live.update(drawn(findings, line), refresh=True)
+
+            def show(findings: Findings, line: str) -> None:
+                live.update(Group(self._table(findings, images, trained=trained), Text(line)), refresh=True)
+
+            yield show
 
     def result(self, record: StudyRecord) -> None:
         """The table and, as the study ended, the best speed-up and at which count."""
         findings, images = record.findings, int(record.settings["images"])
         if not self._console.is_terminal:
             self._console.width = max(_WIDTH, self._console.width)  # where none is looked at, nothing is to be cut off
-        self._console.print(_table(findings, images, trained=record.experiment == TRAIN))
+        several = len(findings.batch_sizes) > 1
+        for batch_size in findings.batch_sizes:
+            if several:
+                self._say(f"\nBatches of {batch_size:,}:")
+            of_size = findings.of_size(batch_size)
+            self._console.print(self._table(of_size, images, trained=record.experiment == TRAIN))
         self._say(how_line(record))
         for line in findings.warnings():
             self._say(line)
@@ -86,6 +92,14 @@ class BenchReport(TerminalReport):
         """A line with a file's name in it, which may hold anything."""
         self._say(printable(text, self._console.encoding))
 
+    def _table(self, findings: Findings, images: int, *, trained: bool) -> Table:
+        """With all columns, or with those that fit."""
+        whole = _table(findings, images, trained=trained)
+        unbounded = self._console.options.update(width=_UNBOUNDED)
+        if self._console.measure(whole, options=unbounded).maximum <= self._console.width:
+            return whole
+        return _table(findings, images, trained=trained, compact=True)
+
 
 def duration(seconds: float) -> str:
     """A time that need not be exact.
@@ -97,14 +111,11 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds)):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _table(findings: Findings, images: int, *, trained: bool) -> Table:
+def _table(findings: Findings, images: int, *, trained: bool, compact: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    words = 2 if len(findings.batch_sizes) > 1 else 1
-    for number, title in enumerate(titles(findings, trained=trained)):
-        table.add_column(title, justify="left" if number == words - 1 else "right", no_wrap=number != words - 1)
-    for row in rows_of(findings, images, trained=trained):
-        cells = list(row.cells)
-        if row.is_best:
-            cells[words - 1] = f"> {cells[words - 1]}"
-        table.add_row(*cells)
+    for title in titles(findings, trained=trained, compact=compact):
+        table.add_column(title, justify="left" if title == "fed by" else "right", no_wrap=title != "fed by")
+    for row in rows_of(findings, images, trained=trained, compact=compact):
+        feed, *others = row.cells
+        table.add_row(f"> {feed}" if row.is_best else feed, *others)
     return table

@@ -100,6 +100,10 @@ class Findings:
         """In order."""
         return tuple(dict.fromkeys(each.setting.batch_size for each in self.measured))
 
+    def of_size(self, batch_size: int) -> Findings:
+        """Those with batches of that size."""
+        return Findings(tuple(each for each in self.measured if each.setting.batch_size == batch_size))
+
     def baseline(self, batch_size: int) -> Measured | None:
         """Without workers; None if it was not measured yet."""
         found = (each for each in self.measured if each.setting.is_baseline and each.setting.batch_size == batch_size)

@@ -19,6 +19,7 @@ _LINES = {
     "dark": ("#58a6ff", "#f0883e", "#56d364", "#bc8cff", "#d4a72c", "#ff7bc0"),
 }
 _DOTS_PER_INCH = 150
+_LEVELS = (":", "-.", (0, (1, 4)), (0, (6, 2, 1, 2, 1, 2)), (0, (8, 4)))
 _STYLES = {"threads": ("-", "o"), "processes": ("--", "s")}
 
 
@@ -67,8 +68,8 @@ def _figure(record: StudyRecord, theme: str) -> Any:
                 [speed_up.high - speed_up.value for speed_up in speed_ups],
             ]
             ratio_axes.errorbar(workers, values, yerr=spread, capsize=3, elinewidth=1, label=label, **drawn)
-    for label, color, other in _others(findings, theme):
-        level: dict[str, Any] = {"color": color, "linestyle": ":", "linewidth": 1.5, "label": label}
+    for label, color, style, other in _others(findings, theme):
+        level: dict[str, Any] = {"color": color, "linestyle": style, "linewidth": 1.5, "label": label}
         time_axes.axhline(other.seconds_for(images), **level)
         speed_up = findings.speed_up(other)
         if speed_up is not None:
@@ -110,17 +111,18 @@ def _curves(findings: Findings, theme: str) -> Iterator[tuple[str, str, tuple[st
             yield name, color, _STYLES[feed] if several else ("-", _STYLES[feed][1]), line
 
 
-def _others(findings: Findings, theme: str) -> Iterator[tuple[str, str, Measured]]:
+def _others(findings: Findings, theme: str) -> Iterator[tuple[str, str, Any, Measured]]:
     """Peers and the model alone: a level each, since their workers are not swept."""
     several = len(findings.batch_sizes) > 1
     others = [each for each in findings.measured if not each.setting.is_ours]
+    feeds = list(dict.fromkeys(each.setting.feed for each in others))
     for number, each in enumerate(others):
         name = f"{each.setting.label}, batches of {each.setting.batch_size}" if several else each.setting.label
         place = (
             findings.batch_sizes.index(each.setting.batch_size) if several else EXECUTORS.index(PROCESSES) + 1 + number
         )
         color = _INK[theme] if each.setting.feed == MODEL_ALONE and not several else _color(theme, place)
-        yield name, color, each
+        yield name, color, _LEVELS[feeds.index(each.setting.feed) % len(_LEVELS)] if several else ":", each
 
 
 def _color(theme: str, number: int) -> str:

@@ -9,7 +9,7 @@ from penstock.bench.study._findings import Findings, Measured
 from penstock.bench.study._setting import CHOOSES_ITSELF
 
 _NOT_MEASURED = "-"
-_NONE = "caller's thread"
+_NONE = "no workers"
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,24 @@ class Row:
     is_best: bool
 
 
-def titles(findings: Findings, *, trained: bool) -> tuple[str, ...]:
-    """Of the columns; times are those of the same number of images, on the whole tree of processes."""
+def titles(findings: Findings, *, trained: bool, compact: bool = False) -> tuple[str, ...]:
+    """Of the columns; times are those of the same number of images, on the whole tree of processes.
+
+    Args:
+        findings: what was measured.
+        trained: whether a model trained.
+        compact: leave CPU time out, and how busy the machine was.
+    """
     first = ("batch", "fed by", "workers") if len(findings.batch_sizes) > 1 else ("fed by", "workers")
-    use = ("waited", "CPU", *(("GPU",) if _has_gpu(findings) else ())) if trained else ()
-    return (*first, "time, s", "user, s", "system, s", "images/s", "speed-up (95 %)", *use)
+    waited = ("waited",) if trained else ()
+    if compact:
+        return (*first, "time, s", "images/s", "speed-up (95 %)", *waited)
+    use = ("CPU", *(("GPU",) if _has_gpu(findings) else ())) if trained else ()
+    return (*first, "time, s", "user, s", "system, s", "images/s", "speed-up (95 %)", *waited, *use)
 
 
-def rows_of(findings: Findings, images: int, *, trained: bool) -> Iterator[Row]:
-    """A row for each setting that has been measured."""
+def rows_of(findings: Findings, images: int, *, trained: bool, compact: bool = False) -> Iterator[Row]:
+    """A row for each setting that has been measured; see `titles`."""
     several, has_gpu = len(findings.batch_sizes) > 1, _has_gpu(findings)
     for each in findings.measured:
         setting = each.setting
@@ -41,20 +50,24 @@ def rows_of(findings: Findings, images: int, *, trained: bool) -> Iterator[Row]:
         workers = f"{setting.workers}" if setting.workers or setting.is_ours else _NOT_MEASURED
         workers = "itself" if setting.feed in CHOOSES_ITSELF else workers
         first = (f"{setting.batch_size:,}",) if several else ()
-        times = tuple(seconds(images * each.per_image(name)) for name in ("user_s", "system_s"))
+        cpu_s = () if compact else tuple(seconds(images * each.per_image(name)) for name in ("user_s", "system_s"))
         summary, share = each.summary, each.wait_share
-        use = (_percent(None if share is None else 100 * share), _percent(each.mean_of("cpu_percent")))
+        use: tuple[str, ...] = ()
+        if trained:
+            use += (_percent(None if share is None else 100 * share),)
+        if trained and not compact:
+            use += (_percent(each.mean_of("cpu_percent")),)
+            use += (_percent(each.mean_of("gpu_percent")),) if has_gpu else ()
         yield Row(
             (
                 *first,
                 _NONE if setting.is_baseline else setting.feed,
                 workers,
                 seconds(each.seconds_for(images)),
-                *times,
+                *cpu_s,
                 f"{rate(summary.median)}{' *' if summary.unstable else ''}",
                 _speed_up(findings, each),
-                *(use if trained else ()),
-                *((_percent(each.mean_of("gpu_percent")),) if trained and has_gpu else ()),
+                *use,
             ),
             is_best=best is not None and best.setting == setting,
         )
