@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -369,6 +370,8 @@ def test_it_closes_with_the_best_speed_up_and_at_which_count() -> None:
     assert found.warnings() == []
     worse = findings({NONE: (100, 100, 100), ONE: (90, 90, 90)})
     assert worse.closing_lines() == ["Best speed-up: none; no number of workers was faster than none."]
+    (doubtful,) = findings({NONE: (100, 50, 100, 50, 75), TWO: (80, 50, 90, 100, 200)}).closing_lines()
+    assert doubtful.endswith("with 2 threads, which may be none at all.")
     large = {replace(setting, batch_size=256): rates for setting, rates in GOOD.items()}
     first, second = findings(GOOD | large).closing_lines()
     assert "in batches of 32: 2.00x" in first
@@ -433,14 +436,18 @@ def test_the_page_needs_nothing_beside_it(experiment: str) -> None:
     peers = {PEER: (50, 50, 50), Setting(MODEL_ALONE, 0, 32): (300, 300, 300)}
     made = findings(GOOD | peers | large, wait_s=0.1)
     settings = {"peers": {TORCH: {"how": "well", "packages": {"torch": "2"}}}, "cold": True}
-    text = page(replace(study_record(made, experiment, **settings), is_complete=False))
+    pictures = {"light": b"by day", "dark": b"by night"}
+    text = page(replace(study_record(made, experiment, **settings), is_complete=False), pictures)
     reader = Reader()
     reader.feed(text)
     assert reader.open == []
     assert "script" not in reader.tags
     assert "link" not in reader.tags
     assert len(reader.addresses) == 2
-    assert all(address.startswith("data:image/png;base64,") for address in reader.addresses)
+    assert [base64.b64decode(address.removeprefix("data:image/png;base64,")) for address in reader.addresses] == [
+        b"by night",
+        b"by day",
+    ]
     assert "http" not in text
     assert "prefers-color-scheme: dark" in text
     said = "".join(reader.text)
@@ -472,20 +479,23 @@ def test_a_record_survives_being_written_and_read() -> None:
 
 def test_the_studys_figures_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     large = {replace(setting, batch_size=1024): (values[0] / 2,) * 3 for setting, values in GOOD.items()}
+    alone = {Setting(MODEL_ALONE, 0, 32): (300, 300, 300)}
     records = [
         study_record(findings(GOOD)),
-        study_record(findings(GOOD | large, wait_s=0.0), "train", command="penstock bench train"),
+        study_record(findings(GOOD | alone | large, wait_s=0.0), "train", command="penstock bench train"),
         study_record(findings({NONE: (10, 30, 50), TWO: (20, 60, 100)}), "train", place="disk"),
     ]
     lines = study_table(records).splitlines()
+    assert any("Spread too wide to trust" in line for line in lines)
     assert len([line for line in lines if line.startswith("|")]) == 2 + len(FIGURES)
     memory, small, middle, larger, largest, best, disk = lines[2:9]
     assert memory.startswith("| Generating images, in memory | 2.01x with 7 processes | 2.00x ")
-    assert memory.endswith("with 2 threads | 100 → 200 |")
+    assert memory.endswith("with 2 threads | 100 → 200 | - |")
     assert "batches of 32 | 1.8x | 2.00x" in small
-    assert middle.endswith("batches of 256 | 3.3x | - | - |")
-    assert larger.endswith("50 → 100 |")
-    assert largest.endswith("| - | - |")
+    assert small.endswith("100 → 200 | 3.00x |")
+    assert middle.endswith("batches of 256 | 3.3x | - | - | - |")
+    assert larger.endswith("50 → 100 | - |")
+    assert largest.endswith("| - | - | - |")
     assert "best number of processes | 3.51x with 9 processes | 2.00x" in best
     assert "⚠" in disk
     readme = tmp_path / "README.md"

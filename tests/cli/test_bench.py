@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from penstock.cli import _bench_data
 from penstock.cli._app import app
 from penstock.cli._bench import BenchOptions, run_bench
 from penstock.cli._bench_report import BenchReport
+from penstock.cli._devices import training_devices
 from penstock.cli._endings import CommandError
 from penstock.feeding._cpus import usable_cpus
 from photographs import write_photographs
@@ -231,6 +233,28 @@ def test_a_peer_that_fails_leaves_what_was_measured(
     assert measured() == [("no workers", 1), ("2 threads", 1)]
 
 
+@pytest.mark.parametrize(
+    ("backend", "names", "words"),
+    [
+        ("jax", ["cpu"], ("the CPU", False)),
+        ("jax", ["NVIDIA H200", "NVIDIA H200"], ("2 x NVIDIA H200 (JAX)", True)),
+        ("torch", [], ("the CPU", False)),
+        ("torch", ["NVIDIA TITAN X"], ("1 x NVIDIA TITAN X (PyTorch)", True)),
+        ("tensorflow", ["gpu:0"], ("1 x GPU (TensorFlow)", True)),
+    ],
+)
+def test_what_it_trains_on_is_said(
+    backend: str, names: list[str], words: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [SimpleNamespace(device_kind=name, platform="cpu" if name == "cpu" else "gpu") for name in names]
+    cuda = SimpleNamespace(device_count=lambda: len(names), get_device_name=lambda number: names[number])
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace(devices=lambda: devices))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    config = SimpleNamespace(backend=lambda: backend)
+    distribution = SimpleNamespace(list_devices=lambda kind: names)
+    assert training_devices(SimpleNamespace(config=config, distribution=distribution)) == words
+
+
 # --- files ---
 
 
@@ -340,6 +364,6 @@ def test_photographs_are_cut_where_there_are_none(
     monkeypatch.setattr(_bench_data, "_CROPS", 40)
     instead_of_measuring(by_workers)
     run_bench(options(dataset="cats-dogs"), report())
-    assert "Measuring made data, 32 files of 8 classes in training, to 32x32" in capsys.readouterr().out
+    assert "Measuring made data, 32 files of 8 classes in photographs, to 32x32" in capsys.readouterr().out
     assert json.loads(Path("study.json").read_text())["settings"]["place"] == "disk"
     assert "matplotlib" in sys.modules

@@ -26,6 +26,7 @@
     _bench_data       what it feeds
     _bench_files      what it writes
     _split_flat       class folders of links, for a flat folder of images
+    _devices          what Keras trains on
     _file_reads       whether files came from the disk
     _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print

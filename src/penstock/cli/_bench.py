@@ -27,6 +27,7 @@ from penstock.cli._bench_data import BenchData, bench_data
 from penstock.cli._bench_files import BenchFiles
 from penstock.cli._bench_report import BenchReport, duration
 from penstock.cli._ctrl_c import remembered_ctrl_c
+from penstock.cli._devices import training_devices
 from penstock.cli._endings import CommandError
 from penstock.cli._load_keras import load_keras
 from penstock.feeding._cpus import usable_cpus
@@ -125,7 +126,7 @@ def run_bench(options: BenchOptions, report: BenchReport) -> None:
         keras = load_keras()
     began = perf_counter()
     trained = options.experiment == TRAIN
-    devices, has_gpu = _devices(keras) if trained else ("", False)
+    devices, has_gpu = training_devices(keras) if trained else ("", False)
     report.heading(found, devices, has_gpu)
     study = Study(
         data=found.data,
@@ -259,23 +260,6 @@ def _settings(options: BenchOptions, found: BenchData, study: Study, images: int
             for peer in (PEERS_BY_WORD[word] for word in options.peers)
         },
     }
-
-
-def _devices(keras: Any) -> tuple[str, bool]:
-    """What Keras trains on, in words; and whether that is an accelerator."""
-    backend = keras.config.backend()
-    if backend == "jax":
-        import jax
-
-        devices = jax.devices()
-        kinds = ", ".join(dict.fromkeys(device.device_kind for device in devices))
-        if devices[0].platform != "cpu":
-            return f"{len(devices)} x {kinds} (JAX)", True
-    else:
-        gpus = keras.distribution.list_devices("gpu")
-        if gpus:
-            return f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'} ({backend})", True
-    return "the CPU", False
 
 
 def _listed(values: tuple[Any, ...]) -> str:

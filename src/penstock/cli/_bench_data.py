@@ -108,7 +108,7 @@ def _photographs(folder: Path, side_px: int, split: FlatSplit | None = None) -> 
     except ValueError as error:
         hint = "" if split else " Of images that lie in no class folders, named as cat.8000.jpg: add --split-flat."
         raise CommandError(f"{error}{hint}".replace("`directory`", "DIR")) from None
-    named = folder if split is None else split.training.parent
+    named = folder if folder.name != "training" else folder.parent  # which is what the user knows
     classes = len(found.class_indices or ())
     data = Photographs(folder, side_px, images=len(found.filenames), classes=classes)
     words = (

@@ -65,9 +65,10 @@ class BenchFiles:
     def save(self, record: StudyRecord) -> None:
         """Write all of them; the record first, since it holds what cannot be made again."""
         _replace(self.record, record.to_json().encode("utf-8"))
-        for theme in THEMES:
-            _replace(self.picture(theme), picture(record, theme))
-        _replace(self.page, page(record).encode("utf-8"))
+        pictures = {theme: picture(record, theme) for theme in THEMES}
+        for theme, content in pictures.items():
+            _replace(self.picture(theme), content)
+        _replace(self.page, page(record, pictures).encode("utf-8"))
 
 
 def _replace(path: Path, content: bytes) -> None:

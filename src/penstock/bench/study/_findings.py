@@ -145,7 +145,8 @@ class Findings:
             if best.setting.is_baseline:
                 lines.append(f"Best speed-up{where}: none; no number of workers was faster than none.")
             else:
-                lines.append(f"Best speed-up{where}: {speed_up} with {best.setting.label}.")
+                doubt = ", which may be none at all" if speed_up.low <= 1 else ""
+                lines.append(f"Best speed-up{where}: {speed_up} with {best.setting.label}{doubt}.")
         return lines
 
     def warnings(self) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from penstock.bench.study._findings import Findings
 from penstock.bench.study._page import machine_line
 from penstock.bench.study._record import IMAGES, TRAIN, StudyRecord
 from penstock.bench.study._rows import rate
+from penstock.bench.study._setting import MODEL_ALONE
 
 MACHINE = "Keras 1.2 on 6 cores and a TITAN X"
 MEMORY, DISK = "memory", "disk"
@@ -55,8 +57,8 @@ _TITLES = {
 def study_table(records: Sequence[StudyRecord]) -> str:
     """Markdown: a line for each of the study's figures, with what the records have for it."""
     lines = [
-        f"|  | the study ({MACHINE}) | here | images/s here, without workers and at best |",
-        "|---|--:|--:|--:|",
+        f"|  | the study ({MACHINE}) | here | images/s here, without workers and at best | model alone |",
+        "|---|--:|--:|--:|--:|",
     ]
     for figure in FIGURES:
         title = _TITLES[figure.experiment, figure.place]
@@ -64,12 +66,11 @@ def study_table(records: Sequence[StudyRecord]) -> str:
             title += f", batches of {figure.batch_size}"
         elif figure.experiment == TRAIN and figure.place == MEMORY:
             title += ", best number of processes"
-        ours, rates = _ours(figure, records)
-        lines.append(f"| {title} | {figure.words()} | {ours} | {rates} |")
+        lines.append(f"| {' | '.join((title, figure.words(), *_ours(figure, records)))} |")
     return "\n\n".join(["\n".join(lines), *_remarks(records)]) + "\n"
 
 
-def _ours(figure: Figure, records: Sequence[StudyRecord]) -> tuple[str, str]:
+def _ours(figure: Figure, records: Sequence[StudyRecord]) -> tuple[str, str, str]:
     for record in records:
         if record.experiment != figure.experiment or record.settings["place"] != figure.place:
             continue
@@ -83,14 +84,23 @@ def _ours(figure: Figure, records: Sequence[StudyRecord]) -> tuple[str, str]:
             assert baseline is not None
             mark = " ⚠" if best.summary.unstable or baseline.summary.unstable else ""
             rates = f"{rate(baseline.summary.median)} → {rate(best.summary.median)}"
-            if best.setting.is_baseline:
-                return f"1x: no number of workers was faster{mark}", rates
-            return f"{ratios[best]} with {best.setting.label}{mark}", rates
-    return "-", "-"
+            words = "1x: no number of workers was faster"
+            if not best.setting.is_baseline:
+                words = f"{ratios[best]} with {best.setting.label}"
+            return f"{words}{mark}", rates, _alone(findings.of_size(best.setting.batch_size))
+    return "-", "-", "-"
+
+
+def _alone(findings: Findings) -> str:
+    """What the same model does without a feed: more than that no number of workers can bring."""
+    alone = (each for each in findings.measured if each.setting.feed == MODEL_ALONE)
+    speed_ups = (findings.speed_up(each) for each in alone)
+    return next((f"{speed_up.value:.2f}x" for speed_up in speed_ups if speed_up is not None), "-")
 
 
 def _remarks(records: Sequence[StudyRecord]) -> Iterator[str]:
     for record in records:
-        yield f"{record.title}. {machine_line(record.machine, record.devices)}. `{record.settings['command']}`"
+        where = machine_line(record.machine, record.devices)
+        yield " ".join((f"{record.title}. {where}. `{record.settings['command']}`", *record.findings.warnings()))
     if any(each.summary.unstable for record in records for each in record.findings.measured):
         yield "⚠ unstable: quartiles more than 15 % of the median apart, or fewer than three rounds."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 
 from penstock.bench._machine import Machine
-from penstock.bench.study._plot import picture
 from penstock.bench.study._record import MADE_BY, TRAIN, StudyRecord
 from penstock.bench.study._rows import rows_of, titles
 
@@ -35,11 +34,12 @@ code { font-size: .9em; }
 """
 
 
-def page(record: StudyRecord) -> str:
+def page(record: StudyRecord, pictures: Mapping[str, bytes]) -> str:
     """The whole page.
 
-    Raises:
-        ImportError: matplotlib is not installed.
+    Args:
+        record: of a study.
+        pictures: PNG by theme, "light" and "dark".
     """
     lines = [
         "<!doctype html>",
@@ -52,14 +52,14 @@ def page(record: StudyRecord) -> str:
         f"<style>{_STYLE}</style>",
         "</head>",
         "<body>",
-        *_body(record),
+        *_body(record, pictures),
         "</body>",
         "</html>",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _body(record: StudyRecord) -> Iterator[str]:
+def _body(record: StudyRecord, pictures: Mapping[str, bytes]) -> Iterator[str]:
     settings, findings = record.settings, record.findings
     yield f"<h1>{escape(record.title)}</h1>"
     yield f'<p class="faint">{escape(machine_line(record.machine, record.devices))}</p>'
@@ -69,7 +69,7 @@ def _body(record: StudyRecord) -> Iterator[str]:
         yield '<p class="warning">Stopped before its end; this is what was measured by then.</p>'
     for line in findings.warnings():
         yield f'<p class="warning">{escape(line)}</p>'
-    light, dark = (base64.b64encode(picture(record, theme)).decode("ascii") for theme in ("light", "dark"))
+    light, dark = (base64.b64encode(pictures[theme]).decode("ascii") for theme in ("light", "dark"))
     yield "<picture>"
     yield f'<source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
     yield f'<img alt="Time and speed-up over the number of workers" src="data:image/png;base64,{light}">'
