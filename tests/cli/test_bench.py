@@ -116,7 +116,7 @@ def test_images_are_measured_with_threads_and_processes(capsys: pytest.CaptureFi
     assert record.is_complete
     assert record.settings["command"] == (
         "penstock bench images --dataset cifar10 --workers 2 --executor threads,processes --batch-size 8 --rounds 1 "
-        "--images 32"
+        "--images 32 --size 32"
     )
 
 

@@ -32,6 +32,8 @@ from penstock.cli._endings import CommandError
 from penstock.cli._load_keras import load_keras
 from penstock.feeding._cpus import usable_cpus
 
+USUAL_SIDE_PX = 150  # of the cats-and-dogs example
+
 
 @dataclass(frozen=True)
 class BenchOptions:
@@ -88,6 +90,7 @@ class BenchOptions:
         words += ["--rounds", f"{self.rounds}", "--images", f"{images}"]
         words += ["--peers", _listed(self.peers)] if self.peers else []
         words += [] if self.model is None else ["--model", self.model]
+        words += [] if self.side_px == USUAL_SIDE_PX else ["--size", f"{self.side_px}"]
         words += [word for word, is_set in (("--cold", self.cold), ("--split-flat", self.is_flat)) if is_set]
         return shlex.join(words)
 
