@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 DEMO := $(VENV)/.installed-demo
 DEV := $(VENV)/.installed-dev
 
+RECORDS := benchmarks/records
 AUTO_ROWS := auto-waiting auto-python auto-large auto-memory auto-files
 FEED_ROWS := feed-waiting feed-python feed-large feed-images feed-handover feed-start feed-memory feed-busy
 
@@ -48,6 +49,10 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench --rows kernels --seconds 0.3 --yardstick benchmarks/yardstick/warp.cpp \
 		--out benchmarks/records/kernels.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json README.md --markers kernels
+	$(BIN)/penstock bench images --out $(RECORDS)/study_images.json
+	$(BIN)/penstock bench train --batch-size 32,256,1024,4096 --workers 1,2,4 --executor threads --rounds 3 --out $(RECORDS)/study_train_memory.json
+	$(BIN)/penstock bench train --dataset cats-dogs --cold --out $(RECORDS)/study_train_disk.json
+	$(BIN)/python -m penstock.bench study README.md $(RECORDS)/study_*.json
 	$(BIN)/python -m penstock.bench before-after --out benchmarks/records/before_after.json
 	$(BIN)/python -m penstock.bench picture benchmarks/records/before_after.json benchmarks/before-after
 

@@ -4,6 +4,7 @@
 - `_feeds`, `_busy`, `_border`, `_costs`: how it is fed, one side each
 - `scripts/`: what is measured in an interpreter of its own
 - `peers/`: how other libraries feed the same, each in a process of its own
+- `study/`: what workers are worth, as `penstock bench` measures it
 - `_measure`, `_load`: rounds, medians, spread, and who else was running
 - `_rows`, `_busy_rows`, `_peer_rows`, `_feed_rows`: what is compared with what, and the target (`_row`, `_claim`)
 - `_record`, `_table`, `_machine`: what came out; JSON, and Markdown from it

@@ -1,4 +1,4 @@
-"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture]`."""
+"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture|study]`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ALL_ROW_NAMES = (
 )
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
-_COMMANDS = ("run", "table", "readme", "before-after", "picture")
+_COMMANDS = ("run", "table", "readme", "before-after", "picture", "study")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,16 +71,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from penstock.bench._before_after_picture import draw_before_after
 
             draw_before_after(BeforeAfter.load(options.record), options.path)
+        elif options.command == "study":
+            from penstock.bench.study._original import study_table
+            from penstock.bench.study._record import StudyRecord
+
+            block = study_table([StudyRecord.load(path) for path in options.records])
+            _put(options.file, block, options.markers)
         elif options.command == "table":
             sys.stdout.write(table(Record.load(options.record)))
         else:
-            block = table(Record.load(options.record), options.kinds)
-            text = put_between_markers(options.file.read_text("utf-8"), block, options.markers)
-            options.file.write_text(text, "utf-8")
+            _put(options.file, table(Record.load(options.record), options.kinds), options.markers)
     except (OSError, BenchError) as error:
         sys.stderr.write(f"penstock.bench: {error}\n")
         return 2
     return 0
+
+
+def _put(file: Path, block: str, place: str) -> None:
+    file.write_text(put_between_markers(file.read_text("utf-8"), block, place), "utf-8")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -203,6 +211,10 @@ def _parser() -> argparse.ArgumentParser:
     readme.add_argument("file", type=Path)
     readme.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of claims to show (all)")
     readme.add_argument("--markers", default=PLACE, metavar="NAME", help=f"their name in the file ({PLACE})")
+    study = commands.add_parser("study", help="put records of `penstock bench` beside the original study's figures")
+    study.add_argument("file", type=Path, help="with two markers, between which the table goes")
+    study.add_argument("records", type=Path, nargs="+")
+    study.add_argument("--markers", default="study", metavar="NAME", help="their name in the file (study)")
     return parser
 
 

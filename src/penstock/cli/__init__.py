@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `check`, `preview`, `tune`, `train` and, in time, their sisters.
+"""The command line: `penstock demo`, `check`, `preview`, `tune`, `train`, `bench` and, in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -7,7 +7,6 @@
     _training_images  these, or the user's own images, checked
     _feeds            penstock's, and Keras's with the same settings
     _feed_rates       images per second of both
-    _classic_model    the cats-and-dogs network
     _training         fitting it, with progress
     _grid, _picture   augmented images, and their file
     _check            what `penstock check` does, step by step
@@ -33,6 +32,13 @@
     _train_files      the run's folder
     _confusion        which classes are taken for which
     _stop_signals     Ctrl-C as a wish
+    _bench_app        `penstock bench` and its options
+    _bench            what it does, step by step
+    _bench_report     what it says
+    _bench_data       what it feeds
+    _bench_files      what it writes
+    _split_flat       class folders of links, for a flat folder of images
+    _devices          what Keras trains on
     _file_reads       whether files came from the disk
     _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print

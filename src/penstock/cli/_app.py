@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import penstock
+from penstock.cli._bench_app import bench_app
 from penstock.cli._endings import CANNOT_SCAN, plain_endings
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # a traceback is a bug report: plain, and without the values of variables
 )
+app.add_typer(bench_app, name="bench")
 
 
 def _show_version(wanted: bool) -> None:

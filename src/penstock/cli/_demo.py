@@ -60,10 +60,11 @@ def run_demo(options: DemoOptions) -> None:
     with report.busy("Loading Keras"):
         keras = load_keras()
 
-        from penstock.cli._classic_model import INPUT_SIDE_PX, classic_model
+        from penstock.bench.study._models import CATS_DOGS_SIDE_PX as INPUT_SIDE_PX
         from penstock.cli._feed_rates import measure_feeds
         from penstock.cli._feeds import training_flow, validation_flow
         from penstock.cli._grid import augmented_grid
+        from penstock.cli._models import classic_model
         from penstock.cli._training import train
 
         keras.utils.set_random_seed(options.seed)

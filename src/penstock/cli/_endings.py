@@ -15,6 +15,7 @@ _EXTRA_OF |= {"tensorflow": "tensorflow", "torch": "torch"}
 FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-C ended
 FOUND, CANNOT_SCAN = 1, 2  # of `penstock check`, as of grep
 CANNOT_TRAIN = 2
+CANNOT_MEASURE = 2  # of `penstock bench`
 
 
 class CommandError(Exception):

@@ -12,33 +12,28 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
 from penstock._types import Array
-from penstock.cli._classic_model import classic_model
+from penstock.bench.study._models import CATS_DOGS_SIDE_PX, cats_dogs_layers, cifar10_layers
 from penstock.cli._endings import CommandError
 
 
-def cifar_model(classes: int, size_px: tuple[int, int]) -> Any:
-    """The network of Keras's CIFAR-10 example: four convolutions, a dense layer of 512; compiled for one-hot labels.
+def classic_model(classes: int, size_px: tuple[int, int] = (CATS_DOGS_SIDE_PX, CATS_DOGS_SIDE_PX)) -> Any:
+    """The small network of the cats-and-dogs example that `ImageDataGenerator` became known with.
 
     Args:
         classes: width of the softmax.
-        size_px: height and width of the images, from 10 pixels on.
+        size_px: height and width of the images, from 22 pixels on.
 
     Returns:
-        A Keras model: `(batch, height, width, 3)` from 0 to 1 in, `(batch, classes)` out.
+        A Keras model, compiled for one-hot labels: `(batch, height, width, 3)` from 0 to 1 in, `(batch, classes)` out.
     """
-    model = keras.Sequential([keras.Input((*size_px, 3))])
-    for filters in (32, 64):
-        model.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        model.add(layers.Conv2D(filters, 3, activation="relu"))
-        model.add(layers.MaxPooling2D())
-        model.add(layers.Dropout(0.25))
-    model.add(layers.Flatten())
-    model.add(layers.Dense(512, activation="relu"))
-    model.add(layers.Dropout(0.5))
-    model.add(layers.Dense(classes, activation="softmax"))
+    return _compiled(keras.Sequential([keras.Input((*size_px, 3)), *cats_dogs_layers(classes)]), "rmsprop")
+
+
+def cifar_model(classes: int, size_px: tuple[int, int]) -> Any:
+    """The network of Keras's CIFAR-10 example; as `classic_model`, for images from 10 pixels on."""
+    model = keras.Sequential([keras.Input((*size_px, 3)), *cifar10_layers(classes)])
     return _compiled(model, keras.optimizers.RMSprop(1e-4))
 
 

@@ -21,7 +21,7 @@ from penstock.bench.peers._albumentations import Augment, read_rgb, transforms
 
 
 @contextmanager
-def memory(data: InMemory) -> Iterator[Iterator[Any]]:
+def memory(data: InMemory, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From an array; bytes become floats in -1 to 1 as the last step."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["penstock"])  # Grain's worker processes take over absl's flags, and will not start without
@@ -30,19 +30,19 @@ def memory(data: InMemory) -> Iterator[Iterator[Any]]:
     # No threads in the workers, as Grain recommends for what is in memory already.
     options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     batches = samples.to_iter_dataset(options).mp_prefetch(
-        grain.MultiprocessingOptions(num_workers=WORKERS, per_worker_buffer_size=2)
+        grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     )
     with _closing(batches.map(_to_unit_range)) as iterator:
         yield iterator
 
 
 @contextmanager
-def files(data: InFiles) -> Iterator[Iterator[Any]]:
+def files(data: InFiles, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From JPEG files."""
     paths, labels = data.listed()
     augment = Augment(partial(transforms, data.ranges, data.target_px))
     samples = _dataset(len(paths), partial(_from_file, paths, labels, augment), data.batch_size)
-    options = grain.ReadOptions(num_threads=WORKERS, prefetch_buffer_size=2 * WORKERS)
+    options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * workers)
     with _closing(samples.to_iter_dataset(options).map(_to_floats)) as iterator:
         yield iterator
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.bench._errors import BenchError
@@ -33,24 +34,41 @@ def in_process(job: Job, limit_s: float = _LIMIT_S) -> Answer:
     Raises:
         BenchError: it failed, a library is missing, or it took too long.
     """
+    environment = {**os.environ, **PEERS[job.peer].environment}
+    return Answer.from_json(run_module("penstock.bench.peers", job.to_json(), environment, limit_s, who=job.peer))
+
+
+def run_module(module: str, job: str, environment: Mapping[str, str], limit_s: float, *, who: str) -> str:
+    """Run `python -m MODULE JOB ANSWER` in a fresh process, and read what it has written to ANSWER.
+
+    Args:
+        module: to run.
+        job: what it is asked for.
+        environment: of the process.
+        limit_s: seconds until it is given up.
+        who: is named in errors.
+
+    Raises:
+        BenchError: it failed, a library is missing, or it took too long.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-peer-") as temporary:
         answer, log = Path(temporary, "answer.json"), Path(temporary, "log")
-        status = _run([job.to_json(), str(answer)], {**os.environ, **PEERS[job.peer].environment}, log, limit_s)
+        status = _run([module, job, str(answer)], environment, log, limit_s)
         said = log.read_text("utf-8", "replace").strip()[-_TAIL_CHARACTERS:]
         if status == MISSING:
             library = said.splitlines()[-1]
-            raise BenchError(f"{job.peer} needs {library}, which is not installed: pip install 'penstock[peers]'")
+            raise BenchError(f"{who} needs {library}, which is not installed: pip install 'penstock[peers]'")
         if status is None:
-            raise BenchError(f"{job.peer} should be done within {limit_s:g} s. It was stopped; it had said:\n{said}")
+            raise BenchError(f"{who} should be done within {limit_s:g} s. It was stopped; it had said:\n{said}")
         if status != 0 or not answer.is_file():
-            raise BenchError(f"{job.peer} failed in its process, exit status {status}. Its last words:\n{said}")
-        return Answer.from_json(answer.read_text("utf-8"))
+            raise BenchError(f"{who} failed in its process, exit status {status}. Its last words:\n{said}")
+        return answer.read_text("utf-8")
 
 
-def _run(arguments: list[str], environment: dict[str, str], log: Path, limit_s: float) -> int | None:
+def _run(arguments: list[str], environment: Mapping[str, str], log: Path, limit_s: float) -> int | None:
     """The exit status; None if it had to be stopped."""
     # What it says goes to a file: a pipe would stay open for as long as any of its workers lives.
-    command = [sys.executable, "-m", "penstock.bench.peers", *arguments]
+    command = [sys.executable, "-m", *arguments]
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,

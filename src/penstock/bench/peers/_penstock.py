@@ -14,24 +14,24 @@ from penstock.bench._workloads import QUEUE_BATCHES, WORKERS, InFiles, InMemory
 
 
 @contextmanager
-def memory(data: InMemory) -> Iterator[Iterator[Any]]:
+def memory(data: InMemory, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From an array."""
-    with data.penstock_flow(WORKERS) as flow:
+    with data.penstock_flow(workers) as flow:
         yield iter(flow)
 
 
 @contextmanager
-def files(data: InFiles) -> Iterator[Iterator[Any]]:
+def files(data: InFiles, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From class folders; from a cache once it holds them all."""
     keras.utils.disable_interactive_logging()  # it would say how many files it found
-    with data.penstock_flow(WORKERS) as flow:
+    with data.penstock_flow(workers) as flow:
         for _ in range(len(flow) if data.cache else 0):
             next(flow)
         yield iter(flow)
 
 
 @contextmanager
-def stored(data: Stored) -> Iterator[Iterator[Any]]:
+def stored(data: Stored, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From a user's own object, by processes."""
-    with feed(data, workers=WORKERS, use_multiprocessing=True, max_queue_size=QUEUE_BATCHES) as batches:
+    with feed(data, workers=workers, use_multiprocessing=True, max_queue_size=QUEUE_BATCHES) as batches:
         yield iter(batches)

@@ -19,16 +19,16 @@ _AUTO = tf.data.AUTOTUNE
 
 
 @contextmanager
-def memory(data: InMemory) -> Iterator[Iterator[Any]]:
-    """From an array; bytes become floats in -1 to 1 as the last step."""
+def memory(data: InMemory, workers: int = 0) -> Iterator[Iterator[Any]]:  # noqa: ARG001
+    """From an array; bytes become floats in -1 to 1 as the last step. AUTOTUNE chooses the workers."""
     augment = [*_layers(data.ranges), layers.Rescaling(1 / 127.5, offset=-1)]
     samples = tf.data.Dataset.from_tensor_slices((data.x, data.y)).shuffle(len(data.x)).repeat()
     yield iter(_batches(samples, data.batch_size, augment))
 
 
 @contextmanager
-def files(data: InFiles) -> Iterator[Iterator[Any]]:
-    """From JPEG files."""
+def files(data: InFiles, workers: int = 0) -> Iterator[Iterator[Any]]:  # noqa: ARG001
+    """From JPEG files. AUTOTUNE chooses the workers."""
     size = (data.target_px, data.target_px)
 
     def read(path: Any, label: Any) -> Any:

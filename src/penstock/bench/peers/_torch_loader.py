@@ -55,25 +55,26 @@ class Photographs:
 
 
 @contextmanager
-def memory(data: InMemory) -> Iterator[Iterator[Any]]:
+def memory(data: InMemory, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From an array; bytes become floats in -1 to 1 as the last step."""
-    with closing(_batches(Images(data), data.batch_size)) as batches:
+    with closing(_batches(Images(data), data.batch_size, workers)) as batches:
         yield ((x.float().div_(127.5).sub_(1), y) for x, y in batches)
 
 
 @contextmanager
-def files(data: InFiles) -> Iterator[Iterator[Any]]:
+def files(data: InFiles, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From JPEG files."""
-    with closing(_batches(Photographs(data), data.batch_size)) as batches:
+    with closing(_batches(Photographs(data), data.batch_size, workers)) as batches:
         yield ((x.float(), y) for x, y in batches)
 
 
 @contextmanager
-def stored(data: Stored) -> Iterator[Iterator[Any]]:
+def stored(data: Any, workers: int = WORKERS) -> Iterator[Iterator[Any]]:
     """From a user's own object, whose batches are taken as they are."""
-    len(data.x)  # made here, so that workers share it
+    if isinstance(data, Stored):
+        len(data.x)  # made here, so that workers share it
     torch.set_num_threads(1)
-    loader = DataLoader(data, batch_size=None, num_workers=WORKERS, persistent_workers=True)
+    loader = DataLoader(data, batch_size=None, num_workers=workers, persistent_workers=True)
     with closing(_without_end(loader)) as batches:
         yield batches
 
@@ -82,12 +83,12 @@ def _transforms(ranges: Ranges, target_px: int | None = None) -> list[Any]:
     return [*transforms(ranges, target_px), ToTensorV2()]
 
 
-def _batches(dataset: Any, batch_size: int) -> Generator[Any]:
+def _batches(dataset: Any, batch_size: int, workers: int) -> Generator[Any]:
     """Batches without end; the workers end with the loader, whose only owner is this generator."""
     torch.set_num_threads(1)
     # One order after another without a break: 512 files are 8 batches, and each epoch's end would leave workers idle.
     sampler = RandomSampler(dataset, num_samples=_EPOCHS * len(dataset))
-    loader = DataLoader(dataset, batch_size, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
+    loader = DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers, persistent_workers=True)
     yield from _without_end(loader)
 
 
