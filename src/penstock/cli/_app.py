@@ -59,6 +59,16 @@ def _workers(text: str) -> str:
     return text
 
 
+def _augment(text: str) -> str:
+    from penstock.cli._augment_option import parse_augment
+
+    try:
+        parse_augment(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
 def _png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise typer.BadParameter("should be a file that ends in .png.")
@@ -257,3 +267,43 @@ def tune(
             step_ms=step_ms,
         )
         run_tune(options, TuneReport(Console(highlight=False, markup=False, soft_wrap=True)))
+
+
+@app.command()
+def verify(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The images, in class folders or flat. Left out: images that are made for it.",
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
+    ] = (224, 224),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same batches.")] = 0,
+    augment: Annotated[
+        str,
+        typer.Option(metavar="SETTINGS", callback=_augment, help="Those of ImageDataGenerator, as in a call."),
+    ] = "rotation_range=40,width_shift_range=.2,height_shift_range=.2,zoom_range=.2,horizontal_flip=True,rescale=1/255",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Threads, and then processes.")] = 3,
+    batches: Annotated[int, typer.Option(min=0, help="Only so many; 0 for the whole epoch.")] = 0,
+) -> None:
+    """Prove on your own images that serial, threads and processes make the same bytes, and print their digest.
+
+    It is `flow.digest()`. Exits with 0 where all are the same, with 1 where they differ, with 2 where there is nothing
+    to compare.
+    """
+    with plain_endings(failed=CANNOT_SCAN):
+        from rich.console import Console
+
+        from penstock.cli._augment_option import parse_augment
+        from penstock.cli._verify import VerifyOptions, run_verify
+        from penstock.cli._verify_report import VerifyReport
+
+        options = VerifyOptions(directory, size, batch_size, seed, parse_augment(augment), workers, batches)
+        raise typer.Exit(run_verify(options, VerifyReport(Console(highlight=False, markup=False, soft_wrap=True))))
