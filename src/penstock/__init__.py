@@ -5,6 +5,7 @@
     feeding/   in order, in time, in memory                 ┘
     batches/   batch number n, where image and sources meet
     monitor/   what a machine and its feeds do, over time
+    tracking/  what a run was made of, and what came of it
     keras/  cli/  bench/                                    what users touch
 
 Names are loaded on first touch, so that `import penstock` and every worker stay free of Keras and its back ends.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,14 @@ from penstock.feeding._plan import Plan
 from penstock.keras._feeding import Feeding
 
 
-def digest(plan: Plan, maker: BatchMaker, feeding: Feeding, positions: range, delivered: Callable[[Batch], Any]) -> str:
+def digest_within(
+    plan: Plan,
+    maker: BatchMaker,
+    feeding: Feeding,
+    positions: range,
+    delivered: Callable[[Batch], Any],
+    seconds: float = math.inf,
+) -> tuple[str, int]:
     """Make batches as a flow makes them, by workers of their own, and keep none of them.
 
     Args:
@@ -27,8 +36,12 @@ def digest(plan: Plan, maker: BatchMaker, feeding: Feeding, positions: range, de
         feeding: how many workers of which kind. As many batches are in memory as there are workers, and two.
         positions: of the batches.
         delivered: a batch as the user gets it.
+        seconds: after which no further batch is waited for.
+
+    Returns:
+        The digest, and of how many batches it is.
     """
-    taken = BatchDigest()
+    taken, count, until_s = BatchDigest(), 0, perf_counter() + seconds
     with _global_generators_kept():
         feeder = Feeder(
             plan,
@@ -40,9 +53,12 @@ def digest(plan: Plan, maker: BatchMaker, feeding: Feeding, positions: range, de
         try:
             for position in positions:
                 taken.add(flatten(delivered(feeder.get(position, positions.stop)))[1])
+                count += 1
+                if perf_counter() >= until_s:
+                    break
         finally:
             feeder.close()
-    return taken.hex
+    return taken.hex, count
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
 from penstock.keras._asker import Asker, caller_of, is_keras_asking
 from penstock.keras._containers import for_keras
-from penstock.keras._digest import digest
+from penstock.keras._digest import digest_within
 from penstock.keras._endless import Endless
 from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
@@ -179,7 +179,27 @@ class Stream(FedDataset):
             self._check_epoch(epoch)
             plan, maker, feeding = self._planned(self._plan.order), self._maker, self._feeding
             first, count = epoch * self._steps, self._steps if most is None else min(most, self._steps)
-        return digest(plan, maker, feeding, range(first, first + count), self._delivered)
+        return digest_within(plan, maker, feeding, range(first, first + count), self._delivered)[0]
+
+    def digest_of_first(self, epoch: int, most: int, seconds: float) -> tuple[str, int]:
+        """The digest of an epoch's first batches, made here and now, one at least, and how many they are.
+
+        For a look that must not take long: `digest(epoch, batches=...)` of as many is the same.
+
+        Args:
+            epoch: from 0.
+            most: batches.
+            seconds: after which no further one is begun.
+        """
+        self._check_caller()
+        with self.lock:
+            self._opened()
+            self._check_epoch(epoch)
+            plan, maker, first = self._planned(self._plan.order), self._maker, epoch * self._steps
+            # Where processes make the batches, they seed for each; so is it done here.
+            maker = maker.alone() if self._feeding.has_processes else maker
+            positions = range(first, first + min(most, self._steps))
+        return digest_within(plan, maker, replace(self._feeding, workers=0), positions, self._delivered, seconds)
 
     def reset(self) -> None:
         """On to the next epoch's start; at an epoch's start already, nothing."""
