@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `check`, `preview`, `tune` and, in time, their sisters.
+"""The command line: `penstock demo`, `check`, `preview`, `tune`, `verify`, `runs`, `compare`; in time, their sisters.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -21,6 +21,17 @@
     _tune_rounds      in which order it measures
     _tune_findings    what it tells
     _tune_choice      which setting to recommend
+    _verify           what `penstock verify` does, step by step
+    _verify_report    what it says
+    _augment_option   settings of a generator as one option
+    _runs             what `penstock runs` does
+    _runs_report      what it says
+    _where            conditions on runs
+    _compare          what `penstock compare` does
+    _compare_report   what it says
+    _compare_page     the same as a page
+    _curves           curves of several runs
+    _run_store        where both find runs
     _file_reads       whether files came from the disk
     _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print

@@ -59,6 +59,12 @@ def _workers(text: str) -> str:
     return text
 
 
+def _curves_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in (".png", ".html"):
+        raise typer.BadParameter("should be a file that ends in .png or .html.")
+    return path
+
+
 def _augment(text: str) -> str:
     from penstock.cli._augment_option import parse_augment
 
@@ -307,3 +313,52 @@ def verify(
 
         options = VerifyOptions(directory, size, batch_size, seed, parse_augment(augment), workers, batches)
         raise typer.Exit(run_verify(options, VerifyReport(Console(highlight=False, markup=False, soft_wrap=True))))
+
+
+_Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="The store, as MLflow writes it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
+    ),
+]
+
+
+@app.command()
+def runs(
+    where: Annotated[
+        str, typer.Option(metavar="CONDITION", help='Only those, such as "val_accuracy > 0.8 and batch_size = 32".')
+    ] = "",
+    sort: Annotated[
+        str, typer.Option(metavar="NAME", help="A metric or a setting; -NAME for the greatest first.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Runs to list.")] = 20,
+    store: _Store = None,
+) -> None:
+    """List the runs that penstock.callbacks.Tracker has recorded, the newest first."""
+    with plain_endings(failed=CANNOT_SCAN):
+        from penstock.cli._runs import RunsOptions, run_runs
+        from penstock.cli._runs_report import RunsReport
+        from penstock.cli._terminal import wide_console
+
+        run_runs(RunsOptions(store, where, limit, sort), RunsReport(wide_console()))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, or names.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=_curves_file, help="Draw the curves there, .png; or all of it, .html."),
+    ] = None,
+    store: _Store = None,
+) -> None:
+    """Show in what runs differ, settings, data and code, and how they went."""
+    with plain_endings(failed=CANNOT_SCAN):
+        from penstock.cli._compare import CompareOptions, run_compare
+        from penstock.cli._compare_report import CompareReport
+        from penstock.cli._terminal import wide_console
+
+        if len(runs) < 2:
+            raise typer.BadParameter("should be two runs or more.", param_hint="RUN RUN...")
+        run_compare(CompareOptions(tuple(runs), store, out), CompareReport(wide_console()))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,8 +40,8 @@ from penstock.tracking._secrets import mask_argv, mask_value
 
 # What makes a difference to results; not all of "TF_", which is Terraform's, too.
 _ENVIRONMENT = (
-    "CUDA_", "JAX_", "KERAS_", "MKL_", "NUMBA_", "OMP_", "PENSTOCK_", "PYTHONHASHSEED", "TF_CPP_", "TF_CUDNN_", "TF_DETERMINISTIC_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_",
-    "TF_XLA_", "XLA_",
+    "CUDA_", "JAX_", "KERAS_", "MKL_", "NUMBA_", "OMP_", "PENSTOCK_", "PYTHONHASHSEED", "TF_CPP_", "TF_CUDNN_",
+    "TF_DETERMINISTIC_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_XLA_", "XLA_",
 )  # fmt: skip
 _DIGEST_BATCHES, _DIGEST_S = 8, 0.5
 _MEANS = ("cpu_percent", "memory_mb")  # of the monitor's columns, and those of GPUs
@@ -200,7 +200,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         """The first message, and a function for what takes longer to find out."""
         flow, model = self._flow, self.model
         params, files = dict[str, str](), dict[str, bytes]()
-        parts = [lambda: model_params(model), lambda: fit_params(call)]
+        parts: list[Callable[[], dict[str, str]]] = [lambda: model_params(model), lambda: fit_params(call)]
         if flow is not None:
             parts.append(lambda: flow_params(flow))
         for part in parts:
