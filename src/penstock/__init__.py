@@ -21,6 +21,7 @@ from penstock._errors import (
     FlowClosed as FlowClosed,
     ImageError as ImageError,
     PenstockError as PenstockError,
+    StoreError as StoreError,
     WorkerError as WorkerError,
 )
 
@@ -99,7 +100,16 @@ _LAZY = {
     ),
 }
 
-__all__ = ["BatchError", "FlowClosed", "ImageError", "PenstockError", "WorkerError", "__version__", *_LAZY]
+__all__ = [
+    "BatchError",
+    "FlowClosed",
+    "ImageError",
+    "PenstockError",
+    "StoreError",
+    "WorkerError",
+    "__version__",
+    *_LAZY,
+]
 
 
 _MODULES = ("callbacks", "monitor")

@@ -24,7 +24,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } .same { color: var(--soft); font-weight: normal; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; } img { max-width: 100%; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; } td:first-child, th { white-space: nowrap; } td:first-child { color: var(--soft); }
+  overflow-wrap: anywhere; max-width: 32rem; }
+td:first-child, th { white-space: nowrap; } td:first-child { color: var(--soft); }
 pre { border: 1px solid var(--line); padding: .8rem; overflow-x: auto; font-size: 13px; }
 ins { color: var(--plus); text-decoration: none; } del { color: var(--minus); text-decoration: none; }
 """
@@ -65,7 +66,7 @@ def _table(title: str, same: str, heads: list[str], rows: tuple[Row, ...]) -> st
     head = "".join(f"<th>{escape(name)}</th>" for name in ("", *heads))
     lines = []
     for row in rows:
-        cells = "".join(f"<td>{escape(value or '–')}</td>" for value in (row.name, *row.values))
+        cells = "".join(f"<td>{escape(value or '-')}</td>" for value in (row.name, *row.values))
         lines.append(f"<tr>{cells}</tr>")
     return f'{heading}\n<div class="wide"><table><tr>{head}</tr>\n{"".join(lines)}</table></div>'
 

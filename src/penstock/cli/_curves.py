@@ -51,7 +51,8 @@ def curves(comparison: Comparison, kind: str, *, dark: bool = False) -> bytes | 
             for number, (run, points) in enumerate(zip(comparison.runs, lines, strict=True)):
                 steps, values = [point.step + 1 for point in points], [point.value for point in points]
                 axes.plot(
-                    steps, values, color=f"C{number}", marker="o", markersize=3, linewidth=1.5,
+                    steps, values, color=f"C{number}", marker="o", markersize=3,
+                    linewidth=max(1.0, 3.0 - 0.8 * number),  # where runs coincide, all are seen
                     label=f"{run.id[:8]} {run.name}",
                 )  # fmt: skip
             axes.set_title(name, loc="left", fontsize="medium")

@@ -14,25 +14,34 @@ _SECRET_WORD = re.compile(
 _ENDS_SECRET = re.compile(r"(?:token|key|password|secret|credential)s?$", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-_URL_USER = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.\-]*://)[^/\s@\"'<>]+@")
-_QUERY = re.compile(r"(?P<name>(?<=[?&;])[\w.\-]+)=(?P<value>[^&;#\s\"'<>]+)")
-_BEARER = re.compile(r"(?P<kind>\b(?:[Bb]earer|[Bb]asic))\s+[A-Za-z0-9._~+/\-]{8,}=*")
+# All repetitions have an end, or a long line without what they look for would take hours.
+_URL_USER = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.\-]{0,30}://)[^/\s@\"'<>]{1,500}@")
+_QUERY = re.compile(r"(?<=[?&;])(?P<name>[\w.\-]{1,100})=(?P<value>[^&;#\s\"'<>]{1,4000})")
+_BEARER = re.compile(r"(?P<kind>\b(?:[Bb]earer|[Bb]asic))\s{1,20}[A-Za-z0-9._~+/\-]{8,4000}={0,2}")
 # Those of well-known services, which tell themselves apart.
 _SHAPES = re.compile(
     r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|hf_[A-Za-z0-9]{16,}|sk-[\w\-]{16,}|"
-    r"xox[abprs]-[\w\-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w\-]{30,}|eyJ[\w\-]{10,}\.[\w\-]{10,}\.[\w\-]*)"
+    r"xox[abprs]-[\w\-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w\-]{30,}|eyJ[\w\-]{10,4000}\.[\w\-]{10,4000}\.[\w\-]*)"
 )
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.DOTALL
+)
 
-_TEXT = r"\"\"\".*?\"\"\"|'''.*?'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+_NAME = r"(?<![\w.\-])(?P<name>[A-Za-z_][\w.\-]{0,100}+)"
+_TEXT = (
+    r"\"\"\".{0,20000}?\"\"\"|\'\'\'.{0,20000}?\'\'\'"
+    r"|\"(?:[^\"\\\n]|\\.){0,20000}+\"|\'(?:[^\'\\\n]|\\.){0,20000}+\'"
+)
 # A literal that is assigned, given by name, or stands beside its name in a dict or a call.
-_BESIDE = r"[\"']\s*,|[\"']?\]?\s*(?::\s*[\w.\[\]| ]{1,80}?\s*=|[:=])"  # a comma, an annotated assignment, `:` or `=`
+_BESIDE = r"[\"']\s{0,20}+,|[\"']?\]?\s{0,20}+(?::\s{0,20}+[\w.\[\]| ]{1,80}?=|[:=])"
 _ASSIGNED = re.compile(
-    rf"(?P<head>(?P<name>[A-Za-z_][\w.\-]*)(?:{_BESIDE})\s*\(?\s*[rRbBuUfF]{{0,2}})(?P<value>{_TEXT})", re.DOTALL
+    rf"(?P<head>{_NAME}(?:{_BESIDE})\s{{0,200}}+\(?\s{{0,200}}+[rRbBuUfF]{{0,2}})(?P<value>{_TEXT})", re.DOTALL
 )
 # The same without quotes, as in YAML, .env and shell files: long, with a digit, and no name of Python's.
 _BARE = re.compile(
-    r"(?P<head>(?P<name>[A-Za-z_][\w.\-]*)\s*[:=]\s*)(?P<value>(?=[\w+/=\-]*\d)[\w+/=\-]{12,})(?=\s|$)", re.MULTILINE
+    rf"(?P<head>{_NAME}\s{{0,20}}+[:=]\s{{0,20}}+)"
+    r"(?P<value>(?=[\w+/=\-]{0,400}\d)[\w+/=\-]{12,400})(?=\s|$)",
+    re.MULTILINE,
 )
 
 
