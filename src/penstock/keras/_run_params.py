@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ def word(value: Any) -> str:
         return str(value.item())
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
     if isinstance(value, float | int | str | bool | None):
         return str(value)
     if isinstance(value, list | tuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import tempfile
@@ -178,8 +177,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
                 self._monitor.on_epoch_end(epoch)
                 figures |= _means(self._monitor.records, self._monitor.duration - seconds)
             if self._recorder is not None:
-                finite = {name: value for name, value in figures.items() if not math.isinf(value)}
-                self._recorder.send(Epoch(epoch, finite, time()))
+                self._recorder.send(Epoch(epoch, figures, time()))
         self._warn()
 
     def on_train_end(self, logs: Any = None) -> None:
