@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -129,7 +130,7 @@ def test_an_empty_store_and_conditions_that_nothing_meets() -> None:
 
 
 def test_runs_whose_program_is_gone_are_marked_first(store: FakeStore) -> None:
-    store.kept["00000003"].tags["penstock.process.began_s"] = "1.0"  # type: ignore[index]
+    store.set_tags("00000003", replace(Process.this(), began_s=1.0).as_tags())
     assert "KILLED" in listed(store)
 
 

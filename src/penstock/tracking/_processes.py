@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-_PREFIX = "penstock.process."
+_TAG = "penstock.process"
 _SAME_S = 1.5  # between two readings of when a process began: ticks of the clock, and a clock that is set right
 
 
@@ -53,17 +54,15 @@ class Process:
 
     def as_tags(self) -> dict[str, str]:
         """To be kept with a run."""
-        return {f"{_PREFIX}{name}": str(value) for name, value in vars(self).items() if value != ""}
+        return {_TAG: json.dumps(asdict(self))}
 
     @classmethod
     def of_tags(cls, tags: Mapping[str, str]) -> Process | None:
         """From what was kept; None where that is not ours."""
-        words = {name: tags.get(f"{_PREFIX}{name}", "") for name in cls.__dataclass_fields__}
         try:
-            pid, began_s = int(words.pop("pid")), float(words.pop("began_s"))
-        except ValueError:
+            return cls(**json.loads(tags[_TAG]))
+        except (KeyError, TypeError, ValueError):
             return None
-        return cls(pid, began_s, **words)
 
     def is_gone(self, here: Process) -> bool:
         """Whether it has certainly ended, seen from another process; False where that cannot be seen from there."""
