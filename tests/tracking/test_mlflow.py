@@ -17,7 +17,8 @@ pytest.importorskip("mlflow")
 from penstock.tracking._mlflow import MlflowStore
 
 
-def test_what_is_written_is_read(mlflow_store: str) -> None:
+def test_what_is_written_is_read(mlflow_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     store = MlflowStore(mlflow_store, make=False)
     run = store.begin("an experiment", "a name", {"a tag": "x" * 9000}, 1000.5)
     store.log_params(
@@ -49,6 +50,7 @@ def test_what_is_written_is_read(mlflow_store: str) -> None:
     assert store.read_file(run, "penstock/deep/file.txt") == b"content"
     assert store.read_file(run, "penstock/deep/other.txt") is None
     assert store.matching("no such run' OR 'x") == []
+    assert list(tmp_path.iterdir()) == []  # files lie beside the store, wherever the program works
     assert run not in [each.id for each in store.runs(100, "RUNNING")]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import time
 from typing import Any, final
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from penstock._errors import StoreError
 from penstock.tracking._secrets import mask_tokens
@@ -62,6 +63,7 @@ class MlflowStore:
             self._mlflow: Any = mlflow
             address = str(mlflow.get_tracking_uri() if uri is None else uri)
             self._uri = mask_tokens(address)
+            self._path = _sqlite_path(address)
             _check(address, self._uri, make)
             with _as_store_error(self._uri):
                 self._client: Any = MlflowClient(address)
@@ -151,7 +153,11 @@ class MlflowStore:
         if not name:
             return "0"
         found = self._client.get_experiment_by_name(name)
-        return str(self._client.create_experiment(name) if found is None else found.experiment_id)
+        if found is not None:
+            return str(found.experiment_id)
+        # Files go beside the store: MLflow would put them into whatever folder the program works in.
+        files = None if self._path is None else str(self._path.resolve().parent / "mlruns" / uuid4().hex)
+        return str(self._client.create_experiment(name, files))
 
     def _found(self, where: str, most: int) -> Iterator[Any]:
         experiments = [each.experiment_id for each in self._client.search_experiments()]
@@ -192,15 +198,22 @@ def _shortened(words: Mapping[str, str], most: int) -> dict[str, str]:
     }
 
 
+def _sqlite_path(address: str) -> Path | None:
+    """The file of a store in SQLite; None for others."""
+    if not address.startswith("sqlite:///"):
+        return None
+    # As SQLAlchemy reads it: an absolute path has a fourth slash, which belongs to it.
+    return Path(unquote(address.removeprefix("sqlite:///").partition("?")[0]))
+
+
 def _check(address: str, shown: str, make: bool) -> None:
     """Whether a store in a file or a folder may be opened.
 
     Raises:
         StoreError: it is not there and may not be made, or it is of another version: MLflow would change it.
     """
-    if address.startswith("sqlite:///"):
-        # As SQLAlchemy reads it: an absolute path has a fourth slash, which belongs to it.
-        path = Path(unquote(address.removeprefix("sqlite:///").partition("?")[0]))
+    path = _sqlite_path(address)
+    if path is not None:
         if not path.is_file() or not path.stat().st_size:
             if not make:
                 raise StoreError(
