@@ -9,6 +9,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,21 @@ def _no_thread_left(request: pytest.FixtureRequest) -> Iterator[None]:
         for thread in _workers():
             thread.join(10)
     assert not _workers()
+
+
+@pytest.fixture(scope="session")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a store on disk; making one takes MLflow seconds."""
+    pytest.importorskip("mlflow")
+    from penstock.tracking._mlflow import MlflowStore
+
+    folder = tmp_path_factory.mktemp("store")
+    before = Path.cwd()
+    os.chdir(folder)  # where files go that belong to runs
+    try:
+        return MlflowStore(f"sqlite:///{folder}/mlflow.db", make=True).uri
+    finally:
+        os.chdir(before)
 
 
 def _workers() -> list[threading.Thread]:

@@ -19,10 +19,11 @@ ROOMS = {
     "batches": {"_types", "_errors", "image", "sources"},
     "autotune": set(),
     "monitor": {"_types", "_errors", "feeding"},
-    "keras": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "autotune"},
+    "tracking": {"_types", "_errors", "feeding", "monitor"},
+    "keras": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "autotune", "tracking"},
     "callbacks": {"keras"},
     "legacy": {"keras"},
-    "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "keras", "bench"},
+    "cli": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "tracking", "keras", "bench"},
     "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "keras"},
     "_types": {"_pending"},
     "_pending": set(),
@@ -35,11 +36,12 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     # Beside the decoder, which reads: what draws pictures for people to look at.
     "PIL": {"image/_decode.py", "image/_picture.py"},
     "scipy": {"image/_geometry.py"},
-    "psutil": {"monitor/_probes.py"},
+    "psutil": {"monitor/_probes.py", "tracking/_processes.py"},
     "pynvml": {"monitor/_gpu_probe.py"},
     "matplotlib": {"monitor/_plot.py"},
     "prometheus_client": {"monitor/_metrics.py"},
     "jax": {"keras/_trace.py"},
+    "mlflow": {"tracking/_mlflow.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against

@@ -5,6 +5,7 @@
     feeding/   in order, in time, in memory                 ┘
     batches/   batch number n, where image and sources meet
     monitor/   what a machine and its feeds do, over time
+    tracking/  what a run was made of, and what came of it
     keras/  cli/  bench/                                    what users touch
 
 Names are loaded on first touch, so that `import penstock` and every worker stay free of Keras and its back ends.
@@ -20,6 +21,7 @@ from penstock._errors import (
     FlowClosed as FlowClosed,
     ImageError as ImageError,
     PenstockError as PenstockError,
+    StoreError as StoreError,
     WorkerError as WorkerError,
 )
 
@@ -98,7 +100,16 @@ _LAZY = {
     ),
 }
 
-__all__ = ["BatchError", "FlowClosed", "ImageError", "PenstockError", "WorkerError", "__version__", *_LAZY]
+__all__ = [
+    "BatchError",
+    "FlowClosed",
+    "ImageError",
+    "PenstockError",
+    "StoreError",
+    "WorkerError",
+    "__version__",
+    *_LAZY,
+]
 
 
 _MODULES = ("callbacks", "monitor")

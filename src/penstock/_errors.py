@@ -4,7 +4,8 @@
     ├── BatchError(RuntimeError)      a batch or a sample could not be made
     │   └── ImageError                a file that is gone, no image, cut short, or too large
     ├── WorkerError(RuntimeError)     a worker died or stalled
-    └── FlowClosed(RuntimeError)      you closed it
+    ├── FlowClosed(RuntimeError)      you closed it
+    └── StoreError(RuntimeError)      a store of runs is not there, of another version, or does not answer
 
 Bad arguments are plain `ValueError` and `TypeError`. Running out is `StopIteration`.
 """
@@ -55,3 +56,7 @@ class WorkerError(PenstockError, RuntimeError):
 
 class FlowClosed(PenstockError, RuntimeError):
     """The flow was closed; make a new one to go on."""
+
+
+class StoreError(PenstockError, RuntimeError):
+    """A store of runs is not there, not to be written to, of another version, or does not answer."""

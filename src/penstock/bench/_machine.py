@@ -13,10 +13,9 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from penstock import __version__
-from penstock.feeding._cpus import usable_cpus
+from penstock.feeding._cpus import cpu_name, usable_cpus
 
 _PACKAGES = ("numpy", "numba", "keras", "scipy", "pillow", "simplejpeg", "jax")
-_CPU_FILE = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Machine:
         """This machine, now."""
         return cls(
             date=datetime.now(UTC).isoformat(timespec="seconds"),
-            cpu=_cpu(),
+            cpu=cpu_name(),
             cores_usable=usable_cpus(),
             cores_present=os.cpu_count() or 1,
             memory_bytes=psutil.virtual_memory().total,
@@ -66,14 +65,6 @@ def keep_to_cores(count: int) -> None:
     if count and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[:count])
-
-
-def _cpu() -> str:
-    if _CPU_FILE.is_file():
-        for line in _CPU_FILE.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

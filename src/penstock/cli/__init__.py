@@ -1,4 +1,4 @@
-"""The command line: `penstock demo`, `check`, `preview`, `tune`, `train`, `bench` and, in time, their sisters.
+"""The command line: one module a command, and what they share.
 
     _app              the commands and their options
     _demo             what `penstock demo` does, step by step
@@ -24,7 +24,7 @@
     _train            what it does, step by step
     _train_report     what it says
     _train_options    what the user chose, and what may not change in a run
-    _augment_option   `--augment`, read
+    _augment_option   settings of a generator as one option
     _models           models by name
     _train_data       the images
     _train_loop       fitting, so that it can stop after any batch
@@ -39,6 +39,16 @@
     _bench_files      what it writes
     _split_flat       class folders of links, for a flat folder of images
     _devices          what Keras trains on
+    _verify           what `penstock verify` does, step by step
+    _verify_report    what it says
+    _runs             what `penstock runs` does
+    _runs_report      what it says
+    _where            conditions on runs
+    _compare          what `penstock compare` does
+    _compare_report   what it says
+    _compare_page     the same as a page
+    _curves           curves of several runs
+    _run_store        where both find runs
     _file_reads       whether files came from the disk
     _load_keras       Keras on a back end that is there
     _terminal         bars and spinners, and text that any terminal can print

@@ -61,6 +61,12 @@ def _workers(text: str) -> str:
     return text
 
 
+def _curves_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in (".png", ".html"):
+        raise typer.BadParameter("should be a file that ends in .png or .html.")
+    return path
+
+
 def _png(path: Path) -> Path:
     if path.suffix.lower() != ".png":
         raise typer.BadParameter("should be a file that ends in .png.")
@@ -259,3 +265,94 @@ def tune(
             step_ms=step_ms,
         )
         run_tune(options, TuneReport(Console(highlight=False, markup=False, soft_wrap=True)))
+
+
+@app.command()
+def verify(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="The images, in class folders or flat. Left out: images that are made for it.",
+        ),
+    ] = None,
+    size: Annotated[
+        tuple[int, int],
+        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
+    ] = (224, 224),
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same batches.")] = 0,
+    augment: Annotated[
+        str,
+        typer.Option(metavar="SETTINGS", help="Those of ImageDataGenerator, as in a call."),
+    ] = "rotation_range=40,width_shift_range=.2,height_shift_range=.2,zoom_range=.2,horizontal_flip=True,rescale=1/255",
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Threads, and then processes.")] = 3,
+    batches: Annotated[int, typer.Option(min=0, help="Only so many; 0 for the whole epoch.")] = 0,
+) -> None:
+    """Prove on your own images that serial, threads and processes make the same bytes, and print their digest.
+
+    It is `flow.digest()`. Exits with 0 where all are the same, with 1 where they differ, with 2 where there is nothing
+    to compare.
+    """
+    with plain_endings(failed=CANNOT_SCAN):
+        from rich.console import Console
+
+        from penstock.cli._augment_option import parse_augment
+        from penstock.cli._load_keras import load_keras
+        from penstock.cli._verify import VerifyOptions, run_verify
+        from penstock.cli._verify_report import VerifyReport
+
+        load_keras()
+        options = VerifyOptions(directory, size, batch_size, seed, parse_augment(augment), workers, batches)
+        raise typer.Exit(run_verify(options, VerifyReport(Console(highlight=False, markup=False, soft_wrap=True))))
+
+
+_Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="The store, as MLflow writes it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
+    ),
+]
+
+
+@app.command()
+def runs(
+    where: Annotated[
+        str, typer.Option(metavar="CONDITION", help='Only those, such as "val_accuracy > 0.8 and batch_size = 32".')
+    ] = "",
+    sort: Annotated[
+        str, typer.Option(metavar="NAME", help="A metric or a setting; -NAME for the greatest first.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Runs to list.")] = 20,
+    store: _Store = None,
+) -> None:
+    """List the runs that penstock.callbacks.Tracker has recorded, the newest first."""
+    with plain_endings(failed=CANNOT_SCAN):
+        from penstock.cli._runs import RunsOptions, run_runs
+        from penstock.cli._runs_report import RunsReport
+        from penstock.cli._terminal import wide_console
+
+        run_runs(RunsOptions(store, where, limit, sort), RunsReport(wide_console()))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, or names.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=_curves_file, help="Draw the curves there, .png; or all of it, .html."),
+    ] = None,
+    store: _Store = None,
+) -> None:
+    """Show in what runs differ, settings, data and code, and how they went."""
+    with plain_endings(failed=CANNOT_SCAN):
+        from penstock.cli._compare import CompareOptions, run_compare
+        from penstock.cli._compare_report import CompareReport
+        from penstock.cli._terminal import wide_console
+
+        if len(runs) < 2:
+            raise typer.BadParameter("should be two runs or more.", param_hint="RUN RUN...")
+        run_compare(CompareOptions(tuple(runs), store, out), CompareReport(wide_console()))

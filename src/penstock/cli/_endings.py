@@ -10,7 +10,7 @@ from pathlib import Path
 from penstock._errors import PenstockError
 
 _EXTRA_OF = dict.fromkeys(("jax", "jaxlib", "matplotlib", "rich", "skimage", "sklearn", "typer"), "demo")
-_EXTRA_OF |= {"tensorflow": "tensorflow", "torch": "torch"}
+_EXTRA_OF |= {"mlflow": "track", "tensorflow": "tensorflow", "torch": "torch"}
 
 FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-C ended
 FOUND, CANNOT_SCAN = 1, 2  # of `penstock check`, as of grep

@@ -41,6 +41,14 @@ class TerminalReport:
         self._console.print(text)
 
 
+def wide_console() -> Console:
+    """Where tables are as wide as the terminal, and in a file or a pipe as wide as they are."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 240)
+    return console
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """A number and its noun.
 

@@ -1,10 +1,13 @@
-"""How many CPUs this process may use."""
+"""How many CPUs this process may use, and what they are."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
+
+_CPU_FILE = Path("/proc/cpuinfo")
 
 
 def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -16,6 +19,15 @@ def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
     return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+def cpu_name() -> str:
+    """The model's."""
+    if _CPU_FILE.is_file():
+        for line in _CPU_FILE.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _quota(cgroup: Path) -> float | None:

@@ -59,6 +59,18 @@ class Feed(Stream):
         check_alike(batch.structure, self._structure, f"batch {step.number} of `{name}`", step.epoch, step.number)
         return unflatten(batch.structure, batch.arrays)
 
+    def _delivered(self, batch: Batch) -> Any:
+        return unflatten(batch.structure, batch.arrays)
+
+    def _check_epoch(self, epoch: int) -> None:
+        super()._check_epoch(epoch)
+        if self._hooks and epoch != self._open_epoch:
+            current = "no epoch has begun yet" if self._open_epoch is None else f"epoch {self._open_epoch} has begun"
+            raise ValueError(
+                f"`epoch` should be the one that has begun, since {' and '.join(self._hooks)} of "
+                f"{type(self.data).__name__} may change the batches of each; {current}. Received: {epoch}"
+            )
+
     @property
     def _stops_at_borders(self) -> bool:
         return bool(self._hooks)

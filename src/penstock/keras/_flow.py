@@ -251,8 +251,7 @@ class Flow(Stream):
         return self._maker.alone() if self._feeding.has_processes else self._maker
 
     def _check_epoch(self, epoch: int) -> None:
-        if not 0 <= epoch < 2**63:  # what the counter of the random generator holds
-            raise ValueError(f"`epoch` should be from 0 to {2**63 - 1}. Received: {epoch}")
+        super()._check_epoch(epoch)
         border = max(0, self._position - 1) // self._steps, self._position // self._steps
         if self._has_sampler and epoch not in border:
             raise ValueError(
@@ -275,6 +274,13 @@ class Flow(Stream):
         if self.save_to_dir:
             names = self.save_to_dir, self.save_prefix, self.save_format
             save_images(*names, complete[0], self.data_format, step, self.seed)
+        return self._passed_on(step, complete)
+
+    def _delivered(self, batch: Batch) -> Any:
+        return self._passed_on(batch.step, self._maker.assemble(batch.step, batch.arrays))
+
+    def _passed_on(self, step: Step, complete: list[Array]) -> Any:
+        """A batch by way of a subclass that may override `_get_batches_of_transformed_samples`."""
         self._ready.batch = step, self._packed(complete)
         try:
             return self._get_batches_of_transformed_samples(step.indices)

@@ -74,6 +74,18 @@ class GeneratorFeed(FedDataset):
         batch = self._answered(self._passes.of(frame).asker, idx)
         return for_keras(batch) if is_keras_asking(frame) else batch
 
+    def digest(self, epoch: int = 0, *, batches: int | None = None) -> str:
+        """There is none, since a generator's batches have no numbers to ask for them by.
+
+        Raises:
+            TypeError: in any case.
+        """
+        del epoch, batches
+        raise TypeError(
+            "`digest` should be of batches that can be made once more, and a generator yields each of them once. Feed "
+            "an object with `__len__` and `__getitem__` instead."
+        )
+
     def on_epoch_begin(self) -> None:
         """Keras says what it is about to do."""
         self._passes.epoch_begins(sys._getframe(1))

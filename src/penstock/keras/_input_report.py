@@ -105,7 +105,7 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
             logs |= {"input_wait_s": period.wait_s, "input_wait_share": period.wait_share}
             if period.gpu_percent is not None:
                 logs["input_gpu_percent"] = period.gpu_percent
-        notice(f"input: {period.line()}")
+        self._say(f"input: {period.line()}")
 
     def on_train_end(self, logs: Any = None) -> None:
         """Say what all of it was like."""
@@ -113,7 +113,10 @@ class InputReport(keras.callbacks.Callback):  # type: ignore[misc]
         if len(self.periods) < 2:
             return
         total = FeedPeriod.total(self.periods)
-        notice(f"input: {total.line(f'all {len(self.periods)} epochs')}")
+        self._say(f"input: {total.line(f'all {len(self.periods)} epochs')}")
+
+    def _say(self, text: str) -> None:
+        notice(text)
 
     def _stop_sampling(self) -> None:
         if self._sampler is not None:

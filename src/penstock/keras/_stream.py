@@ -23,6 +23,7 @@ from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
 from penstock.keras._asker import Asker, caller_of, is_keras_asking
 from penstock.keras._containers import for_keras
+from penstock.keras._digest import digest_within
 from penstock.keras._endless import Endless
 from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
@@ -78,6 +79,19 @@ class Stream(FedDataset):
         """A batch as the user gets it."""
         raise NotImplementedError
 
+    def _delivered(self, batch: Batch) -> Any:
+        """What the user gets, and nothing else: no file is written, and no word said."""
+        raise NotImplementedError
+
+    def _check_epoch(self, epoch: int) -> None:
+        """Refuse an epoch of which nobody can say beforehand, or any more, what is in it.
+
+        Raises:
+            ValueError: it is such a one.
+        """
+        if not 0 <= epoch < 2**63:  # what the counter of the random generator holds
+            raise ValueError(f"`epoch` should be from 0 to {2**63 - 1}. Received: {epoch}")
+
     def _enter_epoch(self) -> None:
         """The stream is about to take an epoch's first batch."""
 
@@ -122,6 +136,70 @@ class Stream(FedDataset):
     def endless(self) -> keras.utils.PyDataset:
         """A view without an end, for `fit(steps_per_epoch=...)` above `len(flow)`."""
         return Endless(self)
+
+    def digest(self, epoch: int = 0, *, batches: int | None = None) -> str:
+        """A short text to compare or to quote: the same where every byte of an epoch is the same.
+
+        BLAKE2b over dtype, shape and bytes of every array of every batch of the epoch, in the stream's own order; see
+        `penstock.feeding._digest`. Where batches promise to be the same, so is this, for any number of workers of any
+        kind. The batch size is part of it, and so are the last bits of floats.
+
+        Made beside the stream, batch by batch, by as many workers of its own as the flow has by now: the stream stays
+        where it is, and nothing is counted in `stats`. It takes as long as making the batches does. Settings are those
+        of now.
+
+        Args:
+            epoch: from 0.
+            batches: only so many of the epoch's first ones; None for all.
+
+        Returns:
+            32 hexadecimal digits.
+
+        Raises:
+            BatchError: a batch cannot be made.
+            TypeError: a batch holds something else than arrays of numbers or text.
+            ValueError: there is no such epoch, or nobody can tell what is in it.
+
+        Example:
+            >>> import numpy as np
+            >>> from penstock import ImageDataGenerator
+            >>> x = np.arange(8 * 9 * 9).reshape(8, 9, 9, 1).astype("float32")
+            >>> generator = ImageDataGenerator(horizontal_flip=True)
+            >>> with generator.flow(x, seed=1, workers=2) as one, generator.flow(x, seed=1, workers=0) as other:
+            ...     one.digest() == other.digest(), one.digest() == one.digest(epoch=1)
+            (True, False)
+        """
+        epoch = operator.index(epoch)
+        most = None if batches is None else operator.index(batches)
+        if most is not None and most < 1:
+            raise ValueError(f"`batches` should be at least 1, or None for all of the epoch. Received: {batches}")
+        self._check_caller()
+        with self.lock:
+            self._opened()
+            self._check_epoch(epoch)
+            plan, maker, feeding = self._planned(self._plan.order), self._maker, self._feeding
+            first, count = epoch * self._steps, self._steps if most is None else min(most, self._steps)
+        return digest_within(plan, maker, feeding, range(first, first + count), self._delivered)[0]
+
+    def digest_of_first(self, epoch: int, most: int, seconds: float) -> tuple[str, int]:
+        """The digest of an epoch's first batches, made here and now, one at least, and how many they are.
+
+        For a look that must not take long: `digest(epoch, batches=...)` of as many is the same.
+
+        Args:
+            epoch: from 0.
+            most: batches.
+            seconds: after which no further one is begun.
+        """
+        self._check_caller()
+        with self.lock:
+            self._opened()
+            self._check_epoch(epoch)
+            plan, maker, first = self._planned(self._plan.order), self._maker, epoch * self._steps
+            # Where processes make the batches, they seed for each; so is it done here.
+            maker = maker.alone() if self._feeding.has_processes else maker
+            positions = range(first, first + min(most, self._steps))
+        return digest_within(plan, maker, replace(self._feeding, workers=0), positions, self._delivered, seconds)
 
     def reset(self) -> None:
         """On to the next epoch's start; at an epoch's start already, nothing."""
@@ -461,15 +539,7 @@ class Stream(FedDataset):
                 self._check_samples()
                 self._made_with = settings
                 self._maker = self._make_batches()
-                length, seed = len(self), self.seed
-                self._plan = Plan(
-                    self.n,
-                    self._batch_size,
-                    self._order(),
-                    lambda epoch: permutation(length, seed, epoch, stream=1),
-                    self._resumed_at,
-                    self._feeding.shard,
-                )
+                self._plan = self._planned(self._order(), self._resumed_at)
                 try:
                     self._feeder = self._made_feeder()
                 except TypeError:  # it cannot be sent to processes any more
@@ -478,6 +548,15 @@ class Stream(FedDataset):
                     self._feeder = self._made_feeder()
                 self._check_still_open(self._feeder)
             return self._feeder
+
+    def _planned(self, order: Callable[[int], Indices], resumed_at: tuple[int, int] = (0, 0)) -> Plan:
+        """Who is in each batch; not resumed, of whole epochs."""
+        length, seed = len(self), self.seed
+
+        def batch_order(epoch: int) -> Indices:  # does not know the stream, which would then wait for the collector
+            return permutation(length, seed, epoch, stream=1)
+
+        return Plan(self.n, self._batch_size, order, batch_order, resumed_at, self._feeding.shard)
 
     def _made_feeder(self) -> Feeder:
         feeding = self._feeding

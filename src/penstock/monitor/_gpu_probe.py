@@ -30,6 +30,18 @@ class GpuProbe:
         return measured
 
 
+def gpu_names() -> list[str]:
+    """What they are called; none where there is nothing to ask."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        return [str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(k))) for k in range(count)]
+    except Exception:  # as below
+        return []
+
+
 def gpu_probe() -> GpuProbe | None:
     """One, if there is anything to measure."""
     try:

@@ -1,0 +1,96 @@
+"""Stores of runs for tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from penstock import StoreError
+from penstock.tracking._messages import Begin
+from penstock.tracking._processes import Process
+from penstock.tracking._store import Point, Run, Status
+
+
+@dataclass
+class FakeStore:
+    """Keeps runs in memory; as `Store` has it.
+
+    Attributes:
+        broken: names of methods that fail.
+    """
+
+    uri: str = "fake://"
+    kept: dict[str, Run] = field(default_factory=dict)
+    points: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def begin(self, experiment: str | None, name: str | None, tags: Mapping[str, str], time_s: float) -> str:
+        self._ask("begin")
+        run = f"{next(self._numbers):08x}"
+        self.kept[run] = Run(run, name or "unnamed", "RUNNING", time_s, None, {}, {}, dict(tags))
+        return run
+
+    def log_params(self, run: str, params: Mapping[str, str]) -> None:
+        self._ask("log_params")
+        self._change(run, params={**self.kept[run].params, **params})
+
+    def log_metrics(self, run: str, values: Mapping[str, float], step: int, time_s: float) -> None:
+        self._ask("log_metrics")
+        self._change(run, metrics={**self.kept[run].metrics, **values})
+        for name, value in values.items():
+            self.points.setdefault((run, name), []).append(Point(step, value))
+
+    def log_file(self, run: str, path: str, content: bytes) -> None:
+        self._ask("log_file")
+        self.files[run, path] = content
+
+    def set_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        self._ask("set_tags")
+        self._change(run, tags={**self.kept[run].tags, **tags})
+
+    def end(self, run: str, status: Status, time_s: float | None = None) -> None:
+        self._ask("end")
+        self._change(run, status=status, ended_s=time_s or 0.0)
+
+    def runs(self, most: int, status: Status | None = None) -> Sequence[Run]:
+        self._ask("runs")
+        return [run for run in reversed(self.kept.values()) if status in (None, run.status)][:most]
+
+    def matching(self, prefix: str) -> Sequence[Run]:
+        return [run for run in self.kept.values() if run.id.startswith(prefix) or run.name == prefix]
+
+    def history(self, run: str, metric: str) -> Sequence[Point]:
+        return self.points.get((run, metric), [])
+
+    def read_file(self, run: str, path: str) -> bytes | None:
+        return self.files.get((run, path))
+
+    def _ask(self, what: str) -> None:
+        if what in self.broken:
+            raise StoreError(f"{what} is broken")
+
+    def _change(self, run: str, **changes: Any) -> None:
+        self.kept[run] = replace(self.kept[run], **changes)
+
+
+def begin(**changes: Any) -> Begin:
+    """A message as a program sends it."""
+    message = Begin(
+        store=None,
+        experiment=None,
+        name=None,
+        params={"flow.batch_size": "4"},
+        tags={},
+        files={"model.txt": b"a model"},
+        argv=("train.py",),
+        script=None,
+        folder="/nowhere",
+        environment={},
+        process=Process.this(),
+        time_s=1000.0,
+    )
+    return replace(message, **changes)
