@@ -138,6 +138,22 @@ class FillReport:
     cache_hits: int = 0
     notes: tuple[str, ...] = ()
 
+    def timed(self, read_s: float, cpu_s: float) -> FillReport:
+        """The same with what reading and computing took."""
+        seconds = {"read": read_s, **self.seconds}
+        return FillReport(
+            self.samples,
+            seconds,
+            self.objects,
+            self.rows,
+            self.structure,
+            self.indices,
+            self.bad,
+            cpu_s,
+            self.cache_hits,
+            self.notes,
+        )
+
 
 class WorkerId(NamedTuple):
     """What the system knows a worker by.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from penstock._types import Indices
+from penstock._types import Array, Indices
 from penstock.image import _kernels
 from penstock.image._augment import Augmentation, ShiftRange
 
@@ -60,6 +61,28 @@ def draw(augmentation: Augmentation, seed: int, epoch: int, indices: Indices, he
     horizontal shift and its sign; vertical shift and its sign; shear; zoom along x and y; the two flips; channel
     shift; brightness. A word is used or not, never moved, so one setting does not change the draws of another.
     """
+    ranges, choices_x, choices_y = _ranges(augmentation, height, width)
+    transforms = np.empty((len(indices), len(Column)))
+    _kernels.draw_rows(
+        np.uint64(seed),
+        np.uint64(Domain.transforms),
+        np.uint64(epoch),
+        indices,
+        ranges,
+        choices_x,
+        choices_y,
+        transforms,
+    )
+    return transforms
+
+
+@lru_cache(maxsize=32)
+def _ranges(augmentation: Augmentation, height: int, width: int) -> tuple[Array, Array, Array]:
+    """What the kernel draws from, in pixels: made once, since each batch asks again, and it takes 6 us.
+
+    Returns:
+        Ends of the ranges, float64 `(10, 2)`, and the shifts to pick from instead, along x and y; not to be written to.
+    """
     horizontal, vertical = _shift(augmentation.shift_horizontal, width), _shift(augmentation.shift_vertical, height)
     low_zoom, high_zoom = augmentation.zoom
     brightness = augmentation.brightness or (np.nan, np.nan)
@@ -79,18 +102,7 @@ def draw(augmentation: Augmentation, seed: int, epoch: int, indices: Indices, he
         ],
         np.float64,
     )
-    transforms = np.empty((len(indices), len(Column)))
-    _kernels.draw_rows(
-        np.uint64(seed),
-        np.uint64(Domain.transforms),
-        np.uint64(epoch),
-        indices,
-        ranges,
-        np.array(horizontal.choices, np.float64),
-        np.array(vertical.choices, np.float64),
-        transforms,
-    )
-    return transforms
+    return ranges, np.array(horizontal.choices, np.float64), np.array(vertical.choices, np.float64)
 
 
 def draw_as_keras(

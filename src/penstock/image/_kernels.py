@@ -857,8 +857,9 @@ def render_packed(
     reach = strip * width
     index, inside = np.empty(reach, np.int32), np.empty((strip, 2), np.int64)
     row_of, column_of = np.empty(reach), np.empty(reach)
-    for x in range(reach):
-        row_of[x], column_of[x] = x // width, x % width
+    for row in range(strip):  # without a division, 1.4 us less a call
+        for column in range(width):
+            row_of[row * width + column], column_of[row * width + column] = row, column
     f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     values = np.empty(channels * reach, out.dtype)
     none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
@@ -923,8 +924,9 @@ def render_planes(
     reach = strip * width
     index, inside = np.empty(reach, np.int32), np.empty((strip, 2), np.int64)
     row_of, column_of = np.empty(reach), np.empty(reach)
-    for x in range(reach):
-        row_of[x], column_of[x] = x // width, x % width
+    for row in range(strip):  # without a division, 1.4 us less a call
+        for column in range(width):
+            row_of[row * width + column], column_of[row * width + column] = row, column
     f_row, f_column = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     values = np.empty(channels * reach, out.dtype)
     none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)

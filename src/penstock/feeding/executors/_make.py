@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from time import perf_counter, thread_time
 
 from penstock._errors import BatchError
@@ -33,4 +32,4 @@ def make(maker: BatchMaker, step: Step, out: Sequence[Array]) -> FillReport:
             step=step.number,
             traceback_text=traceback.format_exc(),
         ) from error
-    return replace(report, seconds={"read": read_s, **report.seconds}, cpu_s=thread_time() - computed_s)
+    return report.timed(read_s, thread_time() - computed_s)
