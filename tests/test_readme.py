@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -24,16 +26,33 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda snippet: snippet.strip().splitlines()[-1][:40])
-def test_readme_snippet_runs(snippet: str, tmp_path: Path) -> None:
+def test_every_readme_snippet_runs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", KERAS_OWN, "-c", snippet],
+        [sys.executable, "-W", "error", "-W", KERAS_OWN, "-c", "import snippets; snippets.main()"],
+        input=json.dumps(SNIPPETS),
         cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_snippet_that_fails_is_told(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import snippets; snippets.main()"],
+        input=json.dumps(["one = 1", "assert __name__ == '__main__'; print(one)", "import sys; sys.exit(3)"]),
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "name 'one' is not defined" in done.stderr
 
 
 def test_the_check_that_the_readme_shows_prints_that(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_of_a_sequence_with_hooks_only_the_epoch_that_has_begun_has_one() -> Non
 
 def test_what_has_no_digest_says_why() -> None:
     with make_flow(workers=0) as flow:
-        with pytest.raises(ValueError, match="`epoch` should be from 0 on"):
+        with pytest.raises(ValueError, match="`epoch` should be from 0 to"):
             flow.digest(-1)
         with pytest.raises(ValueError, match="`batches` should be at least 1"):
             flow.digest(batches=0)
