@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,13 @@ def pytest_report_header() -> list[str]:
 
     names = ("keras", "jax", "numpy", "numba", "pillow", "scipy", "simplejpeg")
     return [" ".join(f"{name} {version(name)}" for name in names)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_interrupts() -> None:
+    """Also where the tests are a job in the background, which is begun with Ctrl-C ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

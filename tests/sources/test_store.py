@@ -233,7 +233,7 @@ def test_a_map_whose_file_was_cut_short_is_not_touched(place: FolderPlace, paths
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_what_is_found_is_what_the_files_show(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
