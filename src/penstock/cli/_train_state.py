@@ -74,7 +74,11 @@ class RunState:
 
     def restore_metrics(self, model: Any) -> None:
         """Give a model back what it has measured of the epoch; to be called when that has begun again."""
-        _assign(list(model.metrics_variables), self.arrays[len(_variables(model, False)) :])
+        measured = self.arrays[len(_variables(model, False)) :]
+        if len(model.metrics_variables) < len(measured):  # on TensorFlow the first step would make them
+            nothing = np.zeros((1, *model.output_shape[1:]), np.float32)
+            model.compute_metrics(None, nothing, nothing)
+        _assign(list(model.metrics_variables), measured)
 
     def save(self, path: Path) -> None:
         """Write it in one step: what is read later is all of this, or all of what was there before."""
