@@ -40,6 +40,12 @@
     _checkout         a folder in which it can run again
     _then_and_now     what differs, and how close two runs are
     _child            a program that a command runs
+    _sweep_app        the options of `penstock sweep`
+    _sweep            what it does, step by step
+    _sweep_report     what it says
+    _sweep_grid       its runs
+    _sweep_files      what it keeps, and what its runs have written
+    _sweep_plot       the picture of its results
     _bench_app        `penstock bench` and its options
     _bench            what it does, step by step
     _bench_report     what it says
@@ -82,6 +88,7 @@ def main() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with plain_endings():
         import penstock.cli._reproduce_app
+        import penstock.cli._sweep_app
         import penstock.cli._train_app  # noqa: F401, they add their commands
         from penstock.cli._app import app
 
