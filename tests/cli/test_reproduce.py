@@ -364,6 +364,7 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     assert (new.status, new.tags["penstock.continues"]) == ("FINISHED", stopped)
     assert new.params["settings.augment"] == "rotation_range=30"
     assert new.params["settings.epochs"] == "2"
+    assert new.tags["mlflow.source.name"] == "penstock train"
     assert [point.step for point in store.history(went_on, "val_loss")] == [1]
     assert [point.step for point in store.history(stopped, "val_loss")] == [0]
 

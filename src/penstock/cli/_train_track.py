@@ -34,7 +34,8 @@ def tracker(options: TrainOptions, folder: RunFolder, flow: Any) -> Tracker:
         folder: the run's.
         flow: that it trains on, where it begins.
     """
-    tags = {TRAIN_COMMAND: json.dumps(options.command_line())}
+    # The script would be whatever starts penstock here.
+    tags = {TRAIN_COMMAND: json.dumps(options.command_line()), "mlflow.source.name": "penstock train"}
     if options.resume and (before := recorded_run(folder)) is not None:
         tags[TRAIN_CONTINUES] = before
     return Tracker(flow, store=options.store, tags=tags, settings=options.shown())
