@@ -22,6 +22,7 @@ class FakeStore:
     """
 
     uri: str = "fake://"
+    address: str = "fake://me:password@"
     kept: dict[str, Run] = field(default_factory=dict)
     points: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)

@@ -91,6 +91,27 @@ class Failing(keras.callbacks.Callback):
         raise self.error
 
 
+def test_settings_of_the_users_are_recorded_without_secrets(sent: type[Sent]) -> None:
+    tracker = Tracker(settings={"schedule": "cosine", "warm_up": 0.5, "api_key": "hunter2"})
+    with make_flow() as flow:
+        make_model().fit(flow, verbose=0, callbacks=[tracker])
+    (run,) = sent.made
+    recorded = {name: value for name, value in run.params.items() if name.startswith("settings.")}
+    assert recorded == {"settings.schedule": "cosine", "settings.warm_up": "0.5", "settings.api_key": "***"}
+
+
+def test_a_loop_of_ones_own_says_how_a_run_ended_and_the_next_ends_anew(sent: type[Sent]) -> None:
+    tracker = Tracker()
+    tracker.set_model(make_model())
+    tracker.on_train_begin()
+    tracker.ends_as("KILLED", "SIGTERM of postgresql://me:hunter2@host")
+    tracker.on_train_end()
+    tracker.on_train_begin()
+    tracker.on_train_end()
+    ends = [(end.status, end.reason) for run in sent.made for end in run.of(End)]
+    assert ends == [("KILLED", "SIGTERM of postgresql://***@host"), ("FINISHED", "")]
+
+
 @pytest.mark.backends
 def test_a_run_is_recorded_from_settings_to_verdict(
     sent: type[Sent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -114,6 +135,8 @@ def test_a_run_is_recorded_from_settings_to_verdict(
     assert (params["fit.epochs"], params["fit.validation_data"].rpartition(".")[2]) == ("2", "NumpyArrayIterator")
     assert params["stream.digest"] == expected
     assert (params["stream.digest_batches"], params["stream.digest_epoch"]) == ("3", "0")
+    digests = params["stream.digests"].split()
+    assert (len(digests), digests[-1]) == (3, expected)
     assert len(params["data.fingerprint"]) == len(params["data.labels_fingerprint"]) == 32
     assert run.begin.argv == ("train.py", "--token", "***", "--epochs", "2")
     assert run.begin.environment["KERAS_SECRET"] == "***"

@@ -32,6 +32,20 @@
     _train_files      the run's folder
     _confusion        which classes are taken for which
     _stop_signals     Ctrl-C as a wish
+    _train_track      its run in the record
+    _reproduce_app    the options of `penstock reproduce`
+    _reproduce        what it does, step by step
+    _reproduce_report what it says
+    _recipe           how a recorded run was begun
+    _checkout         a folder in which it can run again
+    _then_and_now     what differs, and how close two runs are
+    _child            a program that a command runs
+    _sweep_app        the options of `penstock sweep`
+    _sweep            what it does, step by step
+    _sweep_report     what it says
+    _sweep_grid       its runs
+    _sweep_files      what it keeps, and what its runs have written
+    _sweep_plot       the picture of its results
     _bench_app        `penstock bench` and its options
     _bench            what it does, step by step
     _bench_report     what it says
@@ -73,7 +87,9 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with plain_endings():
-        import penstock.cli._train_app  # noqa: F401, it adds its command
+        import penstock.cli._reproduce_app
+        import penstock.cli._sweep_app
+        import penstock.cli._train_app  # noqa: F401, they add their commands
         from penstock.cli._app import app
 
         app()

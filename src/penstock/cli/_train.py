@@ -48,7 +48,10 @@ def run_train(options: TrainOptions, report: TrainReport) -> None:
         from penstock.cli._train_data import find_data, training_flow, validation_flow
         from penstock.cli._train_files import RunFolder
         from penstock.cli._train_state import RunState
+        from penstock.cli._train_track import check_trackable
 
+    if options.track:
+        check_trackable()
     folder = RunFolder(options.out)
     images = [options.directory, *filter(None, [options.validation_dir])]
     folder.check(images, resume=options.resume)
@@ -134,7 +137,9 @@ def _train(
     report: TrainReport,
 ) -> RunState:
     from penstock.cli._train_loop import FeedFailed, TrainingLoop, TrainingStopped
+    from penstock.cli._train_track import callbacks
 
+    tracking = callbacks(options, folder, training)
     loop = TrainingLoop(
         model,
         training,
@@ -142,7 +147,7 @@ def _train(
         state,
         folder,
         report,
-        callbacks=options.callbacks(training),
+        callbacks=[*options.callbacks(training), *tracking],
         save_s=60 * options.save_minutes,
     )
     try:
@@ -159,6 +164,8 @@ def _train(
             f"{str(error).rstrip('.')}. Training stopped {where(loop.state, len(training))}, and --resume goes on "
             f"there. `penstock check {options.directory}` lists all such files; --on-error skip leaves them out."
         ) from None
+    if tracking:
+        report.tracked(tracking[-1].run)
     return loop.state
 
 
@@ -189,4 +196,5 @@ def _evaluate(
 
 def _command(options: TrainOptions) -> str:
     """What goes on with a run; all that is left out is that run's."""
-    return shlex.join(["penstock", "train", str(options.directory), "--out", str(options.out), "--resume"])
+    tracking = ["--track", *(["--store", options.store] if options.store else [])] if options.track else []
+    return shlex.join(["penstock", "train", str(options.directory), "--out", str(options.out), "--resume", *tracking])

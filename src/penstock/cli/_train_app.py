@@ -92,6 +92,16 @@ def train(
         str, typer.Option(metavar="WHAT", callback=_on_error, help="With images that cannot be read: raise or skip.")
     ] = "raise",
     save_minutes: Annotated[float, typer.Option(min=0, help="Between two savings within an epoch.")] = 5.0,
+    track: Annotated[
+        bool, typer.Option("--track", help="Record the run in MLflow, for `penstock runs`, `compare` and `reproduce`.")
+    ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Where --track records it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model on class folders, and say what it has learnt.
 
@@ -108,6 +118,8 @@ def train(
         given = frozenset(name for name in context.params if _is_typed(context, name))
         if "validation" in given and validation_dir is not None:
             raise typer.BadParameter("give --validation or --validation-dir, not both.")
+        if store is not None and not track:
+            raise typer.BadParameter("--store says where a run is recorded: add --track.")
         height, _, width = size.partition("x")
         options = TrainOptions(
             directory=directory,
@@ -125,6 +137,8 @@ def train(
             resume=resume,
             on_error=on_error,
             save_minutes=save_minutes,
+            track=track,
+            store=store,
             given=given,
         )
         run_train(options, TrainReport(Console(highlight=False, markup=False, soft_wrap=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class RunFolder:
         """A picture of the best model's mistakes."""
         return self.path / "confusion.png"
 
+    @property
+    def tracked(self) -> Path:
+        """Which run of a store it is."""
+        return self.path / "tracked.json"
+
     def check(self, images: Sequence[Path], *, resume: bool) -> None:
         """Make sure that nothing is overwritten, and nothing is written among images.
 
@@ -73,7 +79,7 @@ class RunFolder:
             raise CommandError(
                 f"{str(self.path)!r} holds a run already. Add --resume to go on with it, or choose another --out."
             )
-        for path in (self.best, self.history, self.confusion):
+        for path in (self.best, self.history, self.confusion, self.tracked):
             if path.exists():
                 raise in_the_way(path, "train")
 
@@ -93,6 +99,11 @@ class RunFolder:
             unfinished.replace(self.best)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    def save_tracked(self, run: str) -> None:
+        """Write which run of a store it is."""
+        with replacing(self.tracked) as file:
+            file.write(f"{json.dumps({'run': run})}\n".encode())
 
     def save_history(self, history: Sequence[dict[str, float]]) -> None:
         """Write the table."""

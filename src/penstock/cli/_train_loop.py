@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -16,6 +17,7 @@ from penstock.cli._train_files import RunFolder
 from penstock.cli._train_state import RunState, set_torch_generators, torch_generators
 from penstock.keras._flow import Flow
 from penstock.keras._input_report import InputReport
+from penstock.keras._tracker import Tracker
 
 
 class TrainingStopped(Exception):
@@ -114,8 +116,22 @@ class TrainingLoop:
                         raise TrainingStopped(self.wish)
                     if self._model.stop_training:
                         break
+            except BaseException as error:
+                self._tell_trackers(error)
+                raise
             finally:
                 everybody.on_train_end()
+
+    def _tell_trackers(self, error: BaseException) -> None:
+        """How training ends, which Keras's hooks do not tell."""
+        for callback in self._callbacks:
+            if not isinstance(callback, Tracker):
+                continue
+            if isinstance(error, TrainingStopped | KeyboardInterrupt):
+                came = self.wish.signal
+                callback.ends_as("KILLED", "Ctrl-C" if came in (None, signal.SIGINT) else came.name)
+            else:
+                callback.ends_as("FAILED", f"{type(error).__name__}: {error}")
 
     def save(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Save in mid-epoch.

@@ -13,6 +13,9 @@ from penstock.cli._endings import CommandError
 # What a run that goes on has from the one that was stopped, unless it is given.
 _OF_THE_RUN = ("model", "weights", "epochs", "batch_size", "augment", "size", "validation", "validation_dir", "seed")
 
+# Tags of a recorded run: the arguments that do it all again, and the run that it goes on with.
+TRAIN_COMMAND, TRAIN_CONTINUES = "penstock.train", "penstock.continues"
+
 
 def _none(flow: Any) -> Sequence[Any]:
     del flow
@@ -40,6 +43,8 @@ class TrainOptions:
         on_error: what becomes of images that cannot be read: "raise" or "skip".
         save_minutes: between two savings within an epoch.
         callbacks: called with the training flow once Keras is there; returns further Keras callbacks for the run.
+        track: record the run in MLflow.
+        store: its address; None for MLflow's default.
         given: names of the options that were typed; of the others, a run that goes on keeps its own.
     """
 
@@ -59,6 +64,8 @@ class TrainOptions:
     on_error: str = "raise"
     save_minutes: float = 5.0
     callbacks: Callable[[Any], Sequence[Any]] = _none
+    track: bool = False
+    store: str | None = None
     given: Collection[str] = _OF_THE_RUN
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,6 +74,21 @@ class TrainOptions:
         for name in ("weights", "validation_dir"):
             kept[name] = None if kept[name] is None else str(kept[name].resolve())
         return {**kept, "size": list(self.size)}
+
+    def command_line(self) -> list[str]:
+        """The arguments of `penstock train` that make the same run from its beginning; --out is left out."""
+        kept = self.as_dict()
+        kept |= {"size": "x".join(map(str, self.size)), "workers": self.workers, "on_error": self.on_error}
+        if kept["validation_dir"] is not None:
+            del kept["validation"]
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in kept.items() if value not in (None, "")]
+        return [str(self.directory.resolve()), *(word for pair in pairs for word in pair)]
+
+    def shown(self) -> dict[str, Any]:
+        """What is recorded of a run, by the options' names."""
+        others = ("workers", "on_error", "save_minutes", "resume")
+        paths = {"directory": self.directory.resolve(), "out": self.out.resolve()}
+        return {**self.as_dict(), **{name: getattr(self, name) for name in others}, **paths}
 
     def completed(self, kept: dict[str, Any]) -> TrainOptions:
         """With what `as_dict` kept of a run, where nothing else is given."""

@@ -116,6 +116,11 @@ class TrainReport(TerminalReport):
         if self._progress is not None:
             self._progress.update(self._task, description="Stopping after this batch (Ctrl-C again: at once)")
 
+    def tracked(self, run: str | None) -> None:
+        """Which run of the store it is; a warning of the tracker's has said why it is none."""
+        if run is not None:
+            self._say(f"Recorded as run {run[:8]}; see it with `penstock runs`")
+
     @contextmanager
     def evaluating(self, steps: int) -> Iterator[Any]:
         """A bar, and a function that is told how many batches are done."""

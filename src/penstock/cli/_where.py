@@ -22,7 +22,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 # Where a name without its first part is looked for, in this order.
-PARTS = ("flow", "generator", "optimizer", "fit", "model", "data", "stream", "code", "machine", "version")
+PARTS = ("flow", "generator", "optimizer", "fit", "model", "data", "stream", "code", "machine", "version", "settings")
 
 
 @dataclass(frozen=True)

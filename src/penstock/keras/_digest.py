@@ -27,7 +27,7 @@ def digest_within(
     positions: range,
     delivered: Callable[[Batch], Any],
     seconds: float = math.inf,
-) -> tuple[str, int]:
+) -> tuple[str, tuple[str, ...]]:
     """Make batches as a flow makes them, by workers of their own, and keep none of them.
 
     Args:
@@ -39,9 +39,9 @@ def digest_within(
         seconds: after which no further batch is waited for.
 
     Returns:
-        The digest, and of how many batches it is.
+        The digest, and those of the first batch, the first two and so on.
     """
-    taken, count, until_s = BatchDigest(), 0, perf_counter() + seconds
+    taken, digests, until_s = BatchDigest(), list[str](), perf_counter() + seconds
     with _global_generators_kept():
         feeder = Feeder(
             plan,
@@ -53,12 +53,12 @@ def digest_within(
         try:
             for position in positions:
                 taken.add(flatten(delivered(feeder.get(position, positions.stop)))[1])
-                count += 1
+                digests.append(taken.hex)
                 if perf_counter() >= until_s:
                     break
         finally:
             feeder.close()
-    return taken.hex, count
+    return taken.hex, tuple(digests)
 
 
 @contextmanager

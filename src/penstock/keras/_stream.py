@@ -181,8 +181,8 @@ class Stream(FedDataset):
             first, count = epoch * self._steps, self._steps if most is None else min(most, self._steps)
         return digest_within(plan, maker, feeding, range(first, first + count), self._delivered)[0]
 
-    def digest_of_first(self, epoch: int, most: int, seconds: float) -> tuple[str, int]:
-        """The digest of an epoch's first batches, made here and now, one at least, and how many they are.
+    def digests_of_first(self, epoch: int, most: int, seconds: float) -> tuple[str, ...]:
+        """The digests of an epoch's first batch, first two and so on, made here and now; of one at least.
 
         For a look that must not take long: `digest(epoch, batches=...)` of as many is the same.
 
@@ -199,7 +199,8 @@ class Stream(FedDataset):
             # Where processes make the batches, they seed for each; so is it done here.
             maker = maker.alone() if self._feeding.has_processes else maker
             positions = range(first, first + min(most, self._steps))
-        return digest_within(plan, maker, replace(self._feeding, workers=0), positions, self._delivered, seconds)
+        feeding = replace(self._feeding, workers=0)
+        return digest_within(plan, maker, feeding, positions, self._delivered, seconds)[1]
 
     def reset(self) -> None:
         """On to the next epoch's start; at an epoch's start already, nothing."""

@@ -28,6 +28,7 @@ from penstock.keras._run_params import (
     flow_params,
     model_params,
     model_text,
+    words,
 )
 from penstock.keras._stream import Stream
 from penstock.keras._verdict import FeedPeriod
@@ -36,6 +37,7 @@ from penstock.tracking._messages import Begin, End, Epoch, More
 from penstock.tracking._processes import Process
 from penstock.tracking._recorder import PATIENCE_S, Recorder
 from penstock.tracking._secrets import mask_argv, mask_value
+from penstock.tracking._store import Status
 
 # What makes a difference to results; not all of "TF_", which is Terraform's, too.
 _ENVIRONMENT = (
@@ -65,6 +67,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             in the working folder.
         experiment, name: None for MLflow's.
         tags: what else to record.
+        settings: what else the run is made of, by name; `penstock compare` and `penstock runs --where` know them.
         patience_s: how long the end of `fit` waits at most until all is written.
 
     Raises:
@@ -89,6 +92,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         experiment: str | None = None,
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         super().__init__()
@@ -98,7 +102,9 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             raise TypeError(f"`flow` should be made by penstock, or None. Received: {type(flow).__name__}")
         self._given, self._address, self._experiment, self._name = flow, store, experiment, name
         self._tags = {str(key): mask_value(str(key), str(value)) for key, value in (tags or {}).items()}
+        self._settings = words("settings", settings or {})
         self._patience_s = patience_s
+        self._ending: tuple[Status, str] = ("FINISHED", "")
         self._recorder: Recorder | None = None
         self._report: _Figures | None = None
         self._monitor: Monitor | None = None
@@ -112,12 +118,20 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         """The store's word for the run, once there is one; None where there was none in time."""
         return None if self._recorder is None else self._recorder.run_id(timeout_s)
 
+    def ends_as(self, status: Status, reason: str) -> None:
+        """How the run will have ended, for a loop that calls the hooks itself and leaves it early.
+
+        Keras tells no callback of that. The next `on_train_end` records it.
+        """
+        self._ending = (status, mask_value("", reason[:1000]))
+
     # --- Keras's hooks: whatever fails in them is told, and training goes on ---
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Look at everything that is known by now, and begin to record."""
         self._leave("another `fit` began before this one had ended")
         self._has_warned = False
+        self._ending = ("FINISHED", "")
         with self._safely():
             call = find_fit(self.model)
             if self._given is not None:
@@ -186,7 +200,8 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             self._close_watchers()
             if self._recorder is not None:
                 self._recorder.send(self._summed_up())
-        self._end(End("FINISHED", time()))
+        status, reason = self._ending
+        self._end(End(status, time(), reason))
         self._warn()
         recorder = self._recorder
         if recorder is not None and not self._has_warned and (run := recorder.run_id(0)) is not None:
@@ -197,7 +212,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
     def _begun(self, call: FitCall) -> tuple[Begin, Any]:
         """The first message, and a function for what takes longer to find out."""
         flow, model = self._flow, self.model
-        params, files = dict[str, str](), dict[str, bytes]()
+        params, files = dict(self._settings), dict[str, bytes]()
         parts: list[Callable[[], dict[str, str]]] = [lambda: model_params(model), lambda: fit_params(call)]
         if flow is not None:
             parts.append(lambda: flow_params(flow))
@@ -236,12 +251,14 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             return
         epoch = -(-flow.total_batches_seen // max(1, len(flow)))
         try:
-            digest, batches = flow.digest_of_first(epoch, _DIGEST_BATCHES, _DIGEST_S)
+            digests = flow.digests_of_first(epoch, _DIGEST_BATCHES, _DIGEST_S)
         except Exception as error:  # a batch that fails now fails in training, too, which tells better
             recorder.send(More(tags={"penstock.no_digest": f"{type(error).__name__}: {error}"[:1000]}))
             return
-        words = {"stream.digest": digest, "stream.digest_batches": str(batches), "stream.digest_epoch": str(epoch)}
-        recorder.send(More(params=words))
+        told = {"digest": digests[-1], "digest_batches": len(digests), "digest_epoch": epoch}
+        # Another machine may come to fewer batches in that time: it can compare what it has.
+        told["digests"] = " ".join(digests)
+        recorder.send(More(params={f"stream.{name}": str(value) for name, value in told.items()}))
 
     def _summed_up(self) -> More:
         tags, files = dict[str, str](), dict[str, bytes]()

@@ -62,7 +62,7 @@ class MlflowStore:
 
             self._mlflow: Any = mlflow
             address = str(mlflow.get_tracking_uri() if uri is None else uri)
-            self._uri = mask_tokens(address)
+            self._uri, self._address = mask_tokens(address), _absolute(address)
             self._path = _sqlite_path(address)
             _check(address, self._uri, make)
             with _as_store_error(self._uri):
@@ -72,6 +72,11 @@ class MlflowStore:
     def uri(self) -> str:
         """See `Store.uri`."""
         return self._uri
+
+    @property
+    def address(self) -> str:
+        """See `Store.address`."""
+        return self._address
 
     def begin(self, experiment: str | None, name: str | None, tags: Mapping[str, str], time_s: float) -> str:
         """See `Store.begin`."""
@@ -204,6 +209,15 @@ def _sqlite_path(address: str) -> Path | None:
         return None
     # As SQLAlchemy reads it: an absolute path has a fourth slash, which belongs to it.
     return Path(unquote(address.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def _absolute(address: str) -> str:
+    """The same store's address, whatever the folder."""
+    path = _sqlite_path(address)
+    if path is not None:
+        name, query, rest = address.removeprefix("sqlite:///").partition("?")
+        return address if path.is_absolute() else f"sqlite:///{Path.cwd()}/{name}{query}{rest}"
+    return address if ":" in address else str(Path(address).absolute())
 
 
 def _check(address: str, shown: str, make: bool) -> None:

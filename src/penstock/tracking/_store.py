@@ -54,6 +54,11 @@ class Store(Protocol):
         """Where it is, without a password."""
         ...
 
+    @property
+    def address(self) -> str:
+        """With which another process in any folder opens it; it may hold a password."""
+        ...
+
     def begin(self, experiment: str | None, name: str | None, tags: Mapping[str, str], time_s: float) -> str:
         """A new run's id; None for the experiment and the name that the store chooses."""
         ...
