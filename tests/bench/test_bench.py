@@ -348,7 +348,7 @@ def test_a_quick_run_measures_every_row(tmp_path: Path) -> None:
     assert tuple(row.name for row in record.rows) == ROW_NAMES == tuple(ROWS)
     assert record.settings["quick"] is True
     assert record.machine.packages["keras"]
-    sides = {"memory-uint8": 3, "memory-float32": 2, "files": 3, "fast-decoding": 2, "second-thread": 4}
+    sides = {"memory-uint8": 3, "memory-float32": 2, "files": 3, "second-thread": 4}
     sides |= {"busy-main": 10, "epoch-border": 3}
     for row in record.rows:
         assert len(row.sides) == sides[row.name]

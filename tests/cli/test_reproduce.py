@@ -375,7 +375,8 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     assert f"It went on with run {stopped[:8]}" in report.getvalue()
     assert re.search(r"\bloss +2 +\d", report.getvalue())
     again = next(run for run in store.runs(10) if run.tags.get("penstock.reproduces") == went_on)
-    assert again.params["stream.digest"] == old.params["stream.digest"]
+    # Of as many batches as there was time for.
+    assert again.params["stream.digests"].split()[0] == old.params["stream.digests"].split()[0]
 
 
 def test_without_mlflow_nothing_is_begun(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

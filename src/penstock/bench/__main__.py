@@ -23,7 +23,7 @@ from penstock.bench._table import PLACE, put_between_markers, table
 if TYPE_CHECKING:
     from penstock.bench._scale import Scale
 
-ROW_NAMES = ("memory-uint8", "memory-float32", "files", "fast-decoding", "second-thread", "busy-main", "epoch-border")
+ROW_NAMES = ("memory-uint8", "memory-float32", "files", "second-thread", "busy-main", "epoch-border")
 PEER_ROW_NAMES = ("peers-memory", "peers-files")  # only where they are asked for, as the next ones
 FEED_ROW_NAMES = (
     "feed-waiting",
@@ -36,7 +36,7 @@ FEED_ROW_NAMES = (
     "feed-busy",
 )
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
-SMALL_ROW_NAMES = ("small-batches", "tiny-work", "start")
+SMALL_ROW_NAMES = ("fast-decoding", "small-batches", "tiny-work", "start")
 KERNEL_ROW_NAMES = ("kernels",)
 _ALL_ROW_NAMES = (
     *ROW_NAMES,

@@ -145,7 +145,6 @@ ROWS = {
     "memory-uint8": memory_uint8,
     "memory-float32": memory_float32,
     "files": files,
-    "fast-decoding": fast_decoding,
     "second-thread": second_thread,
     "busy-main": busy_main,
     "epoch-border": epoch_border,

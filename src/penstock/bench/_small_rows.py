@@ -1,4 +1,4 @@
-"""What there is besides pixels: a batch's cost in Python, and a process's start."""
+"""Where a batch takes unusually long, or no time at all; and the start of a process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from penstock.bench._costs import in_fresh_interpreter
 from penstock.bench._feeds import from_penstock, rate_side
 from penstock.bench._measure import Pace, Side
 from penstock.bench._row import Row
+from penstock.bench._rows import fast_decoding
 from penstock.bench._scale import Scale
 from penstock.bench._workloads import InMemory, Ranges
 
@@ -60,7 +61,12 @@ def start(scale: Scale) -> Row:
     )
 
 
-SMALL_ROWS = {"small-batches": small_batches, "tiny-work": tiny_work, "start": start}
+SMALL_ROWS = {
+    "fast-decoding": fast_decoding,
+    "small-batches": small_batches,
+    "tiny-work": tiny_work,
+    "start": start,
+}
 
 
 def _side(name: str, data: InMemory, workers: int | str) -> Side:
