@@ -294,7 +294,9 @@ def test_fit_evaluate_and_predict_take_it(feeding: dict[str, Any]) -> None:
         predictions = model.predict(batches, verbose=0)[:, 0]
         np.testing.assert_allclose(predictions, np.repeat(np.arange(STEPS) * 2.0, 4), atol=0.5)
         model.fit(batches.endless(), steps_per_epoch=7, epochs=2, shuffle=False, verbose=0)
-        assert batches.total_batches_seen == 4 * STEPS + 14
+        # TensorFlow's own thread asks for a few ahead, and may do so when the last one has been trained.
+        ahead = 3 if keras.backend.backend() == "tensorflow" else 0
+        assert 0 <= batches.total_batches_seen - (4 * STEPS + 14) <= ahead
 
 
 def test_the_workers_of_a_dataset_are_taken_over() -> None:
