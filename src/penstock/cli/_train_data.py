@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.cli._endings import CommandError
+from penstock.cli._training_images import check_two_classes
 from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._image_data_generator import ImageDataGenerator
 from penstock.sources._files import list_class_folders
@@ -53,13 +54,8 @@ def find_data(directory: Path, validation: float, validation_dir: Path | None) -
     found = _listed(directory, "DIR", None)
     classes = tuple(found.class_indices or ())
     counts = np.bincount(found.classes, minlength=len(classes))
-    filled = [name for name, count in zip(classes, counts, strict=True) if count]
-    if len(filled) < 2:
-        raise CommandError(
-            f"DIR should hold images of two classes or more, each in a folder of its own. {str(directory)!r} holds "
-            f"images of one: {filled[0]!r}."
-        )
-    if len(filled) < len(classes):
+    check_two_classes(directory, "DIR", classes, counts)
+    if not counts.all():
         empty = next(name for name, count in zip(classes, counts, strict=True) if not count)
         raise CommandError(
             f"DIR should hold images in each of its folders, which are the classes, and {empty!r} holds none. "

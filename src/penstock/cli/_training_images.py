@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penstock._types import Indices
 from penstock.cli._endings import CommandError
 from penstock.cli._photographs import CropFolder
 from penstock.sources._files import list_class_folders
@@ -61,12 +62,7 @@ def folder_to_train_on(directory: Path) -> TrainingImages:
         raise CommandError(str(error).replace("`directory`", "--data")) from None
     classes = tuple(found.class_indices or ())
     counts = np.bincount(found.classes, minlength=len(classes))
-    filled = [name for name, count in zip(classes, counts, strict=True) if count]
-    if len(filled) < 2:
-        raise CommandError(
-            f"--data should hold images of two classes or more, each in a folder of its own. {str(directory)!r} holds "
-            f"images of one: {filled[0]!r}."
-        )
+    check_two_classes(directory, "--data", classes, counts)
     held_out = (_VALIDATION_SPLIT * counts).astype(int)  # as `validation_split` counts them
     if not held_out.any():
         raise CommandError(
@@ -82,3 +78,21 @@ def folder_to_train_on(directory: Path) -> TrainingImages:
         validation_images=int(held_out.sum()),
         chance=float(held_out.max() / held_out.sum()),
     )
+
+
+def check_two_classes(directory: Path, option: str, classes: tuple[str, ...], counts: Indices) -> None:
+    """Refuse a folder whose images are all of one class.
+
+    Args:
+        option: by which the user has given it.
+        classes: names of its folders. counts: images in each, not all 0.
+
+    Raises:
+        CommandError: it is such a one.
+    """
+    filled = [name for name, count in zip(classes, counts, strict=True) if count]
+    if len(filled) < 2:
+        raise CommandError(
+            f"{option} should hold images of two classes or more, each in a folder of its own. {str(directory)!r} "
+            f"holds images of one: {filled[0]!r}."
+        )
