@@ -154,7 +154,7 @@ def _original(maker: ImageBatches, index: int) -> tuple[Array, str | None]:
     if isinstance(source, ArraySource):
         return np.array(source.images[index]), None
     assert maker.loading is not None
-    path = source.paths[index]
+    path = source.names[index]
     image = decode_all(source.read(np.array([index])), [path], maker.loading).resized(0)
     return np.ascontiguousarray(np.moveaxis(image, 2, 0) if maker.rendering.channels_first else image), path
 

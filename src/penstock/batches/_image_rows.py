@@ -20,7 +20,7 @@ from penstock.image._draw import Transforms
 from penstock.image._pixels import Pixels
 from penstock.image._render import FunctionFailed, Rendering, render
 from penstock.sources._arrays import ArraySource
-from penstock.sources._files import FileSource
+from penstock.sources._encoded import EncodedSource
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ImageRows:
         seconds: what it took, by stage.
     """
 
-    source: ArraySource | FileSource
+    source: ArraySource | EncodedSource
     rendering: Rendering
     loading: Loading | None
     dtype: np.dtype[Any] | type
@@ -87,20 +87,20 @@ class ImageRows:
             raise self._failed(rows, failure, int(samples[failure.args[0]]), None) from None
         self.seconds["transform"] += perf_counter() - began
 
-    def _from_cache(self, pixels: Pixels, source: FileSource, rows: slice, samples: Indices) -> None:
+    def _from_cache(self, pixels: Pixels, source: EncodedSource, rows: slice, samples: Indices) -> None:
         began = perf_counter()
         try:
             render(self._rendering(rows), pixels, self.transforms[rows], self.out[rows], compute_dtype=self.dtype)
         except FunctionFailed as failure:
             index = int(samples[failure.args[0]])
-            raise self._failed(rows, failure, index, source.paths[index]) from None
+            raise self._failed(rows, failure, index, source.names[index]) from None
         self.seconds["transform"] += perf_counter() - began
 
-    def _from_files(self, source: FileSource, rows: slice, samples: Indices) -> None:
+    def _from_files(self, source: EncodedSource, rows: slice, samples: Indices) -> None:
         assert self.loading is not None
         made = rows.start
         blobs = self._read(source, rows, samples)
-        paths = [source.paths[index] for index in samples.tolist()]
+        paths = [source.names[index] for index in samples.tolist()]
         groups = decode_groups(blobs, paths, self.loading, self.decoded)
         while True:
             began = perf_counter()
@@ -134,7 +134,7 @@ class ImageRows:
         are_own = samples == self.step.indices[rows]
         return self.collector.take(samples, np.where(are_own[:, None], stamps, -1), pixels)
 
-    def _read(self, source: FileSource, rows: slice, samples: Indices) -> list[bytes | memoryview]:
+    def _read(self, source: EncodedSource, rows: slice, samples: Indices) -> list[bytes | memoryview]:
         """The bytes of each row's file."""
         assert self.blobs is not None
         blobs: list[Any] = []

@@ -21,7 +21,7 @@ from penstock.image._decode import GROUP_BYTES, Loading
 from penstock.image._draw import Transforms
 from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
-from penstock.sources._files import FileSource
+from penstock.sources._encoded import EncodedSource
 
 _MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels
 
@@ -45,7 +45,7 @@ class ImageBatches:
         decoded: each worker's memory for files on their way into a batch.
     """
 
-    source: ArraySource | FileSource
+    source: ArraySource | EncodedSource
     image_shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     batch_size: int

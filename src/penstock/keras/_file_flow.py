@@ -19,6 +19,7 @@ from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
 from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches, weight_columns
+from penstock.sources._encoded import EncodedSource
 from penstock.sources._files import EXTENSIONS, FileSource
 from penstock.sources._listing import Listing
 
@@ -132,7 +133,7 @@ class FileFlow(Flow):
             self._cache = self._caching.cache(self._filepaths, self._loading)
         return image_batches(
             self,
-            FileSource(tuple(self._filepaths)),
+            self._source(),
             self.image_shape,
             self._columns(),
             (0.0, self._largest_value()),
@@ -140,6 +141,10 @@ class FileFlow(Flow):
             self._loading,
             self._cache,
         )
+
+    def _source(self) -> EncodedSource:
+        found = self._found
+        return FileSource(tuple(self._filepaths)) if found.encoded is None else found.encoded
 
     def _columns(self) -> tuple[BatchColumn, ...]:
         """What goes beside the images: labels, then weights; nothing at all without a class mode."""
@@ -167,7 +172,7 @@ class FileFlow(Flow):
         if self.color_mode != "grayscale" or self.image_data_generator.brightness_range is None:
             return 255.0
         try:
-            (blob,) = FileSource(tuple(self._filepaths[:1])).read(np.arange(1))
+            (blob,) = self._source().read(np.arange(1))
         except ImageError:  # comes again with its batch
             return 255.0
         return largest_value(blob)

@@ -23,7 +23,7 @@ from penstock.image._render import Rendering
 from penstock.image._standardize import Standardization
 from penstock.keras._notice import notice
 from penstock.sources._arrays import ArraySource
-from penstock.sources._files import FileSource
+from penstock.sources._encoded import EncodedSource
 
 if TYPE_CHECKING:
     from penstock.keras._flow import Flow
@@ -123,7 +123,7 @@ def draws_globally(function: Any) -> bool:
 
 def image_batches(
     flow: Flow,
-    source: ArraySource | FileSource,
+    source: ArraySource | EncodedSource,
     image_shape: tuple[int, ...],
     columns: tuple[BatchColumn, ...],
     value_range: tuple[float, float],

@@ -30,6 +30,11 @@ class FileSource:
 
     paths: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """See `EncodedSource.names`."""
+        return self.paths
+
     def __len__(self) -> int:
         return len(self.paths)
 

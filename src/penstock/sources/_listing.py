@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock._types import Array
+from penstock.sources._encoded import EncodedSource
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Listing:
         targets: what else is to be learnt, `(samples, ...)`; a list of such for several outputs. None for nothing.
         weights: one number per file, `(samples,)`; None for none.
         warnings: what the user should be told about what was left out.
+        encoded: what reads the images; None for files under `filepaths`.
     """
 
     directory: str
@@ -31,6 +33,7 @@ class Listing:
     targets: Array | list[Array] | None = None
     weights: Array | None = None
     warnings: tuple[str, ...] = ()
+    encoded: EncodedSource | None = None
 
     @property
     def filepaths(self) -> list[str]:

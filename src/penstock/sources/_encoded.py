@@ -1,0 +1,35 @@
+"""Images that are still encoded, wherever they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from penstock._errors import ImageError
+from penstock._types import Indices
+
+
+class EncodedSource(Protocol):
+    """The bytes of sample number i: random access, picklable, and the same in every worker at any time."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each sample is called in messages: a path, or whatever else finds it again."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Indices) -> list[bytes | memoryview]:
+        """The bytes of each of the samples.
+
+        Args:
+            indices: int64, `(samples,)`.
+
+        Raises:
+            ImageError: one of them cannot be read; it says which.
+        """
+        ...
+
+    def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
+        """The bytes of each of the samples, or why there are none."""
+        ...
