@@ -21,7 +21,10 @@ from PIL import Image
 from leftovers import shared_memory
 from penstock import BatchError, ImageDataGenerator, feed
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and looks into /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and looks into /proc"),
+    pytest.mark.usefixtures("quick_collections"),
+]
 
 SAMPLES, BATCH_SIZE, STEPS = 22, 4, 6
 X = np.random.default_rng(0).integers(0, 256, (SAMPLES, 9, 7, 3), "uint8")

@@ -35,7 +35,10 @@ from leftovers import descriptors, shared_memory
 from penstock import BatchError, ImageDataGenerator, ImageError, WorkerError, feed
 from penstock.feeding.executors import _companion
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops processes and counts descriptors")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="stops processes and counts descriptors"),
+    pytest.mark.usefixtures("quick_collections"),
+]
 
 FAULTS = int(os.environ.get("PENSTOCK_FAULTS", "14"))
 SEED = int(os.environ.get("PENSTOCK_FAULTS_SEED", "0"))

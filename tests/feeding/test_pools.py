@@ -32,7 +32,10 @@ from penstock.feeding.executors import _users_pool
 from penstock.feeding.executors._pool_threads import PoolThreadExecutor
 from penstock.feeding.executors._users_pool import UsersPool
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes look into one another's memory by /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="processes look into one another's memory by /proc"),
+    pytest.mark.usefixtures("quick_collections"),
+]
 
 STEPS = 5
 KINDS: dict[str, Callable[[], Any]] = {

@@ -30,7 +30,10 @@ from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._processes import ProcessExecutor
 from penstock.feeding.executors._travel import pack
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors are handed over as POSIX does it")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="descriptors are handed over as POSIX does it"),
+    pytest.mark.usefixtures("quick_collections"),
+]
 
 STEPS = 5
 

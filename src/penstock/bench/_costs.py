@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from penstock.bench._errors import BenchError
 from penstock.bench._feeds import Feed
@@ -56,6 +56,25 @@ def in_fresh_interpreter(name: str, unit: str, value: str, script: str, *argumen
         return Reading(values[value], perf_counter() - began, parts=tuple(values.values()))
 
     return Side(name, unit, measure)
+
+
+def from_start_until(name: str, value: str, script: str) -> Side:
+    """Seconds from the start of a script's process until something that it tells the time of.
+
+    By the clock of the process that starts it: a start that the system knows is counted from its boot, of which two
+    clocks may disagree by half a second on a virtual machine.
+
+    Args:
+        value: the time's key, on the system's monotonic clock.
+        script: in `penstock.bench.scripts`.
+    """
+
+    def measure(_: float) -> Reading:
+        began = monotonic()
+        took = _run(script, ())[value] - began
+        return Reading(took, monotonic() - began, parts=(took,))
+
+    return Side(name, "s", measure)
 
 
 def _run(script: str, arguments: tuple[int, ...]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from penstock.bench._claim import SHARE, Claim
-from penstock.bench._costs import in_fresh_interpreter
+from penstock.bench._costs import from_start_until
 from penstock.bench._feeds import from_penstock, rate_side
 from penstock.bench._measure import Pace, Side
 from penstock.bench._row import Row
@@ -54,7 +54,7 @@ def start(scale: Scale) -> Row:
     return Row(
         "start",
         "Start of a process",
-        (in_fresh_interpreter(name, "s", "computed_s", "first_kernel"),),
+        (from_start_until(name, "computed_at_s", "first_kernel"),),
         (Claim.cost("until it has rendered its first images, kernels cached on disk", name, 0.8),),
         {},
         "From the start of Python on, with the imports of NumPy and Numba, as in a worker process.",
