@@ -31,4 +31,4 @@ def test_fit_and_predict_on_two_devices() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=200, check=False
     )
-    assert done.stdout.splitlines()[-1:] == ["done"], done.stderr  # a notice may come before
+    assert done.stdout == "done\n", done.stderr

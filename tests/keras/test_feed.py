@@ -631,6 +631,26 @@ def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool,
     assert "lock" not in capsys.readouterr().out
 
 
+def test_a_program_that_keeps_the_interpreter_lock_is_not_told_of_its_batches(capsys: Any) -> None:
+    is_over = threading.Event()
+
+    def compute() -> None:  # as Keras does while it traces a model
+        while not is_over.is_set():
+            sum(range(1000))
+
+    busy = threading.Thread(target=compute)
+    busy.start()
+    try:
+        with feed(Computing(False), workers=2) as stream:
+            for _ in range(60):
+                next(stream)
+            assert not stream.waits_for_lock
+    finally:
+        is_over.set()
+        busy.join()
+    assert capsys.readouterr().out == ""
+
+
 def test_a_thread_of_its_own_keeps_quiet_where_printing_is_turned_off(capsys: Any) -> None:
     keras.config.disable_interactive_logging()
 
