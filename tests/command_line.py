@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from penstock.cli import main
 
 # Whatever Keras may use, for commands that must not need it.
 NO_KERAS = "keras,jax,torch,tensorflow,matplotlib"
@@ -48,6 +52,27 @@ def penstock(*arguments: str, cwd: Path, missing: str = "", **variables: str) ->
         env=environment() | variables,
         timeout=200,
     )
+
+
+def penstock_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process, where Keras and the kernels are loaded already; what C writes is not seen."""
+    out, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    own = sys.argv
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        sys.argv = ["penstock", *arguments]
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        else:
+            code = 0
+        finally:
+            sys.argv = own
+    texts = []
+    for stream in (out, errors):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(["penstock", *arguments], code, *texts)
 
 
 def interrupted(*arguments: str, cwd: Path, after: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from command_line import NO_KERAS, files_below, interrupted, penstock
+from command_line import NO_KERAS, files_below, interrupted, penstock, penstock_here
 from penstock.batches._scan import MAX_PIXELS
 from penstock.cli._check import CheckOptions, run_check
 from penstock.cli._check_report import CheckReport
@@ -73,7 +73,7 @@ def test_what_is_large_unless_the_user_says_so(tmp_path):
 
 def test_images_without_class_folders_are_checked_too(tmp_path):
     write_photographs(tmp_path, photos=3)
-    done = penstock("check", "photos", "--out", "problems.csv", cwd=tmp_path)
+    done = penstock_here("check", "photos", "--out", "problems.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Checking 3 images of photos with " in done.stdout
     assert (tmp_path / "problems.csv").read_text() == "path,problem,detail\n"
@@ -83,7 +83,7 @@ def test_images_without_class_folders_are_checked_too(tmp_path):
 def test_every_kind_of_problem_is_listed(tmp_path, name):
     expected = write_problems(tmp_path / "photos")
     before = files_below(tmp_path / "photos")
-    done = penstock("check", "photos", "--max-pixels", "10000", "--out", name, cwd=tmp_path)
+    done = penstock_here("check", "photos", "--max-pixels", "10000", "--out", name, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     rows = read_csv(tmp_path / name) if name.endswith(".csv") else json.loads((tmp_path / name).read_text())
     assert [(os.path.relpath(row["path"], "photos"), row["problem"]) for row in rows] == expected
@@ -99,7 +99,7 @@ def test_without_a_list_the_first_of_each_kind_are_shown(tmp_path):
     write_photographs(tmp_path / "photos", cats=8)
     for k in range(1, 8):
         (tmp_path / "photos" / "cats" / f"{k}.jpg").write_bytes(b"")
-    done = penstock("check", "photos", cwd=tmp_path)
+    done = penstock_here("check", "photos", cwd=tmp_path)
     assert done.returncode == 1
     path = os.path.join("photos", "cats", "{}.jpg")
     shown = "".join(f"  {path.format(k)}: it has no bytes\n" for k in range(1, 6))
@@ -112,7 +112,7 @@ def test_without_a_list_the_first_of_each_kind_are_shown(tmp_path):
 def test_images_that_are_left_out_for_their_names_are_said_and_no_problem(tmp_path):
     write_photographs(tmp_path / "photos", cats=1)
     Image.new("RGB", (9, 9)).save(tmp_path / "photos" / "cats" / "a.gif")
-    done = penstock("check", "photos", cwd=tmp_path)
+    done = penstock_here("check", "photos", cwd=tmp_path)
     assert done.returncode == 0
     assert "No problems found." in done.stdout
     assert "a.gif: it holds GIF; flows do not read that: convert it" in done.stdout
@@ -122,10 +122,10 @@ def test_a_list_replaces_an_earlier_one_and_nothing_else(tmp_path):
     write_photographs(tmp_path / "photos", cats=1)
     for name in ("problems.csv", "problems.json"):
         for _ in range(2):
-            assert penstock("check", "photos", "--out", name, cwd=tmp_path).returncode == 0
+            assert penstock_here("check", "photos", "--out", name, cwd=tmp_path).returncode == 0
     for name in ("labels.csv", "labels.json"):
         (tmp_path / name).write_text("file,label\n")
-        done = penstock("check", "photos", "--out", name, cwd=tmp_path)
+        done = penstock_here("check", "photos", "--out", name, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr == (
             f"penstock: {name} is in the way, and `penstock check` did not make it. Choose another --out.\n"
@@ -170,7 +170,7 @@ def test_text_that_a_terminal_takes_is_shown_as_it_is():
 def test_what_cannot_be_checked_ends_with_2(tmp_path, arguments, words):
     write_photographs(tmp_path / "photos", cats=1)
     (tmp_path / "a_file").touch()
-    done = penstock("check", *arguments, cwd=tmp_path)
+    done = penstock_here("check", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
@@ -187,7 +187,7 @@ def test_folders_that_will_not_do_end_with_2_in_one_line(tmp_path, folder, line)
     write_photographs(tmp_path / "none", **{".hidden": 1})
     (tmp_path / "none" / "notes.txt").write_text("later")
     (tmp_path / "list.csv").mkdir()
-    done = penstock("check", *folder.split(), cwd=tmp_path)
+    done = penstock_here("check", *folder.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(rf"penstock: {line}\n", done.stderr), done.stderr
 

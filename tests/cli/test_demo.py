@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import files_below, interrupted, penstock
+from command_line import files_below, interrupted, penstock, penstock_here
 from penstock.cli._ctrl_c import remembered_ctrl_c
 from penstock.cli._endings import CommandError, plain_endings
 from penstock.cli._photographs import MANIFEST, make_crops, shipped_photographs
@@ -259,7 +259,9 @@ def test_demo(tmp_path):
 def test_demo_of_ones_own_images(tmp_path):
     write_images(tmp_path / "animals [old]", cats=5, dogs=5)
     before = files_below(tmp_path / "animals [old]")
-    done = penstock("demo", "--data", "animals [old]", "--out", "seen [new]", "--workers", "1", *QUICK, cwd=tmp_path)
+    done = penstock_here(
+        "demo", "--data", "animals [old]", "--out", "seen [new]", "--workers", "1", *QUICK, cwd=tmp_path
+    )
     check_output(done, os.path.join("seen [new]", "augmented.png"), tmp_path)
     assert "8 images to train on, 2 to validate with, 2 classes: cats, dogs" in done.stdout
     assert "50.0 %)" in done.stdout
@@ -285,7 +287,7 @@ def test_folders_that_will_not_do(tmp_path, arguments, line):
     (tmp_path / "pictures" / "0.png").rename(tmp_path / "pictures" / "augmented.png")
     (tmp_path / "a_file").write_text("keep me")
     before = files_below(tmp_path)
-    done = penstock("demo", *arguments, cwd=tmp_path)
+    done = penstock_here("demo", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(rf"penstock: {line}\n", done.stderr), done.stderr
     assert files_below(tmp_path) == before
@@ -301,7 +303,7 @@ def test_a_back_end_that_keras_does_not_have(tmp_path):
 def test_a_broken_image_ends_in_one_line_that_names_it(tmp_path):
     write_images(tmp_path / "animals", cats=5, dogs=5)
     (tmp_path / "animals" / "dogs" / "3.png").write_bytes(b"this is no image")
-    done = penstock("demo", "--data", "animals", *QUICK, cwd=tmp_path)
+    done = penstock_here("demo", "--data", "animals", *QUICK, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("penstock: ")
     assert "3.png" in done.stderr
@@ -312,7 +314,7 @@ def test_a_broken_image_ends_in_one_line_that_names_it(tmp_path):
     ("option", "value"), [("--workers", "many"), ("--epochs", "0"), ("--batch-size", "0"), ("--seed", "-1")]
 )
 def test_options_out_of_range(tmp_path, option, value):
-    done = penstock("demo", option, value, cwd=tmp_path)
+    done = penstock_here("demo", option, value, cwd=tmp_path)
     assert done.returncode == 2
     assert option in done.stderr
     assert not files_below(tmp_path)

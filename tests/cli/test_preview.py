@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import NO_KERAS, files_below, penstock
+from command_line import NO_KERAS, files_below, penstock, penstock_here
 from penstock import ImageDataGenerator
 from photographs import write_photographs
 
@@ -53,7 +53,7 @@ def test_the_picture_is_the_one_of_the_flow_with_the_same_settings(tmp_path):
 def test_flat_images_are_explained_and_an_earlier_picture_is_replaced(tmp_path):
     write_photographs(tmp_path, photos=3)
     for _ in range(2):
-        done = penstock("preview", "photos", "--explain", "--columns", "1", "--size", "200", "200", cwd=tmp_path)
+        done = penstock_here("preview", "photos", "--explain", "--columns", "1", "--size", "200", "200", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == "3 images of 3, as 1 epoch would show them: preview.png\n"
     picture = pixels_of(tmp_path / "preview.png")
@@ -64,7 +64,7 @@ def test_flat_images_are_explained_and_an_earlier_picture_is_replaced(tmp_path):
 def test_another_image_is_shown_for_a_damaged_one(tmp_path):
     write_photographs(tmp_path, photos=2)
     (tmp_path / "photos" / "0.jpg").write_bytes(b"no image")
-    done = penstock("preview", "photos", "--rows", "2", "--columns", "1", "--size", "128", "128", cwd=tmp_path)
+    done = penstock_here("preview", "photos", "--rows", "2", "--columns", "1", "--size", "128", "128", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     picture = pixels_of(tmp_path / "preview.png")
     np.testing.assert_array_equal(picture[:128], picture[132:])
@@ -93,7 +93,7 @@ def test_what_cannot_be_done_ends_in_one_line(tmp_path, options, line):
 
 def test_a_fill_mode_that_there_is_none_of_ends_in_one_line(tmp_path):
     write_photographs(tmp_path, photos=1)
-    done = penstock("preview", "photos", "--fill-mode", "round", cwd=tmp_path)
+    done = penstock_here("preview", "photos", "--fill-mode", "round", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("penstock: --fill-mode should be one of 'nearest', ")
     assert len(done.stderr.splitlines()) == 1
@@ -102,12 +102,12 @@ def test_a_fill_mode_that_there_is_none_of_ends_in_one_line(tmp_path):
 def test_a_folder_without_an_image_that_can_be_read_ends_in_one_line(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "notes.txt").write_text("no image")
-    done = penstock("preview", "photos", cwd=tmp_path)
+    done = penstock_here("preview", "photos", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("penstock: DIR should hold images, in files whose names end in png, jpg, ")
     assert done.stderr.endswith("'photos' holds 1 other file (hidden folders do not count).\n")
     (tmp_path / "photos" / "a.jpg").write_text("no image")
-    done = penstock("preview", "photos", cwd=tmp_path)
+    done = penstock_here("preview", "photos", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("penstock: 'photos/a.jpg' cannot be read as an image")
     assert len(done.stderr.splitlines()) == 1
