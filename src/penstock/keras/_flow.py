@@ -300,7 +300,7 @@ class Flow(Stream):
         with self.lock:
             feeder, step = self._opened(), self._indexed
             if step is None or not np.array_equal(step.indices, indices):
-                step = replace(feeder.plan.step(self._position), indices=indices)
+                step = replace(feeder.plan.step(self._position), indices=indices, fillers=0)
             maker = self._maker
         batch = feeder.make_step(step)
         return self._packed(maker.assemble(batch.step, batch.arrays))
