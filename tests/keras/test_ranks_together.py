@@ -188,7 +188,7 @@ def test_processes_of_jax_train_as_one_would(tmp_path: Path) -> None:
     for rank in ranks:
         np.testing.assert_allclose(rank["even"][1], losses, rtol=1e-4)
         np.testing.assert_allclose(rank["even"][2], weights, rtol=1e-3)
-    # Of the last 5 samples two devices of each process need as many: without rows to fill up they would go apart.
+    # Of the last 5 samples the two devices of each process need as many: else JAX fails, or each rank has another loss.
     assert ranks[0]["uneven"] == [[0, 2, 2, 2], *ranks[1]["uneven"][1:]]
 
     assert ranks[1]["files"] == []
