@@ -129,6 +129,43 @@ def test_processes_of_jax_are_found(replicas: int | None, shard: Shard, monkeypa
             flow_of(seed=None)
 
 
+@pytest.mark.parametrize(
+    ("task", "shard"),
+    [
+        (("chief", 0), Shard(0, 4)),
+        (("worker", 0), Shard(1, 4)),
+        (("worker", 2), Shard(3, 4)),
+        (("evaluator", 0), ALL),
+        (("ps", 0), ALL),
+        ((None, None), ALL),
+    ],
+)
+def test_workers_of_tensorflow_are_found(task: Any, shard: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = {"chief": ["a:1"], "worker": ["b:1", "c:1", "d:1"], "ps": ["e:1"], "evaluator": ["f:1"]}
+    cluster = SimpleNamespace(as_dict=lambda: jobs)
+    resolver = SimpleNamespace(task_type=task[0], task_id=task[1], cluster_spec=lambda: cluster)
+    strategy = SimpleNamespace(cluster_resolver=resolver)
+    for in_scope in (True, False):
+        distribute = SimpleNamespace(
+            has_strategy=lambda in_scope=in_scope: in_scope,
+            get_strategy=lambda: strategy,
+            cluster_resolver=SimpleNamespace(TFConfigClusterResolver=lambda: resolver),
+        )
+        monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(distribute=distribute))
+        monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+        assert find_ranks().shard == (shard if in_scope else ALL)
+        monkeypatch.setenv("TF_CONFIG", "{}")
+        assert find_ranks().shard == shard
+        monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+        assert find_ranks().shard == (shard if in_scope else ALL), "trained by another back end"
+        monkeypatch.delenv("TF_CONFIG")
+
+
+def test_ranks_of_a_feed_shuffle_alike() -> None:
+    with feed([np.zeros(1)] * 6, shard=(0, 2)) as one, feed([np.zeros(1)] * 6, shard=(1, 2)) as other:
+        assert one.state_dict() == other.state_dict()
+
+
 def test_ranks_of_jax_have_as_many_rows_each(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = []
     for rank in range(2):

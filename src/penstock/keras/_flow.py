@@ -110,7 +110,8 @@ class Flow(Stream):
         Made beside the stream, which stays where it is, with the generator's settings as they are now; nothing is
         counted in `stats`. Batches are those of the stream and of `flow[step]`: a `fit` that shuffles the batches of a
         flow with `shuffle=False` takes them in another order. A function of yours that draws from global generators
-        draws the same again only where processes make the batches (`use_multiprocessing=True`).
+        draws the same again only where processes make the batches (`use_multiprocessing=True`). With `shard` they are
+        this rank's.
 
         Args:
             epoch: from 0.
