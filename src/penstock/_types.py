@@ -30,14 +30,20 @@ class Step:
         number: of the batch within its epoch, from 0.
         steps_per_epoch: batches in an epoch.
         indices: the samples, int64, `(samples,)`; fewer in an epoch's last batch.
-        fills_up: the samples are another rank's, and there only so that all ranks have as many steps.
+        fillers: how many samples at its end are another rank's, and there only so that all ranks have as many steps, or
+            rows.
     """
 
     epoch: int
     number: int
     steps_per_epoch: int
     indices: Indices
-    fills_up: bool = False
+    fillers: int = 0
+
+    @property
+    def fills_up(self) -> bool:
+        """Whether no sample of it is this rank's own."""
+        return 0 < self.fillers == len(self.indices)
 
     @property
     def position(self) -> int:
@@ -50,11 +56,11 @@ class Step:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # 4 us there and back instead of 16, for each batch that a process makes.
-        return _step, (self.epoch, self.number, self.steps_per_epoch, self.indices.tobytes(), self.fills_up)
+        return _step, (self.epoch, self.number, self.steps_per_epoch, self.indices.tobytes(), self.fillers)
 
 
-def _step(epoch: int, number: int, steps_per_epoch: int, indices: bytes, fills_up: bool) -> Step:
-    return Step(epoch, number, steps_per_epoch, np.frombuffer(indices, np.int64).copy(), fills_up)
+def _step(epoch: int, number: int, steps_per_epoch: int, indices: bytes, fillers: int) -> Step:
+    return Step(epoch, number, steps_per_epoch, np.frombuffer(indices, np.int64).copy(), fillers)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,27 @@ def test_ranks_get_the_pixels_that_one_rank_would_have_made(samples: int, batch_
     assert filled_up == 2 * max(0, world - samples % (batch_size * world)) * bool(samples % (batch_size * world))
 
 
+@given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
+def test_ranks_of_as_many_rows_cover_every_sample_once(
+    samples: int, per_device: int, world: int, multiple: int, skipped: int
+) -> None:
+    batch_size = per_device * multiple
+    resumed = 0, min(skipped, samples - 1, batch_size * world - 1)
+    shards = [Shard(rank, world, rows_multiple=multiple) for rank in range(world)]
+    plans = [Plan(samples, batch_size, lambda _: np.arange(samples), np.arange, resumed, shard) for shard in shards]
+    seen: list[int] = []
+    for number in range(plans[0].steps_per_epoch):
+        steps = [plan.step(number) for plan in plans]
+        (rows,) = {len(step.indices) for step in steps}
+        assert rows % multiple == 0
+        assert rows <= batch_size
+        seen += [i for step in steps for i in step.indices[: rows - step.fillers].tolist()]
+        left = min((number + 1) * batch_size * world, samples) - max(number * batch_size * world, resumed[1])
+        assert any(step.fillers for step in steps) == shards[0].fills_up(left)
+        assert sum(step.fillers for step in steps) < multiple * world
+    assert sorted(seen) == list(range(resumed[1], samples))
+
+
 def test_a_rank_without_a_sample_repeats_one_with_weight_zero() -> None:
     # 13 samples in steps of 6: the last step holds one, of rank 0.
     flows = [flow_of(13, 2, (rank, 3), shuffle=False) for rank in range(3)]

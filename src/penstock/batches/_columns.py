@@ -67,10 +67,8 @@ class Weights:
 
     def fill(self, step: Step, images: Array, out: Array) -> None:
         """See `BatchColumn.fill`."""
-        if step.fills_up:
-            out.fill(0)
-        else:
-            out[...] = 1 if self.weights is None else self.weights[step.indices]
+        out[...] = 1 if self.weights is None else self.weights[step.indices]
+        out[len(out) - step.fillers :] = 0
 
 
 @dataclass(frozen=True)

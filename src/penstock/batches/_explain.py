@@ -85,7 +85,8 @@ def explain_row(
     # Made alone it has the same bytes: what is drawn is drawn for the whole batch, and nothing else is shared.
     drawn = maker.transforms(step)[row : row + 1]
     alone = replace(maker, randomness=_AsDrawn(drawn, maker.randomness.seed))
-    its_step = replace(step, indices=step.indices[row : row + 1])
+    is_filler = row >= len(step.indices) - step.fillers
+    its_step = replace(step, indices=step.indices[row : row + 1], fillers=int(is_filler))
     arrays, made, bad = _made(alone, its_step)
     complete = alone.assemble(made, arrays)
     index = int(made.indices[0])

@@ -19,10 +19,31 @@ class Shard:
     Attributes:
         rank: from 0.
         world: how many ranks there are.
+        partners: processes that train on the same part together, since one model lies across them.
+        partner: which of them this one is, from 0.
+        rows_multiple: what the rows of each batch are a multiple of, as many on every rank: those that a device has no
+            other for have weight 0; 0 where ranks may differ by a row.
     """
 
     rank: int = 0
     world: int = 1
+    partners: int = 1
+    partner: int = 0
+    rows_multiple: int = 0
+
+    def rows(self, samples: int) -> int:
+        """In this rank's batch, of a step for which no more than so many samples are left."""
+        own = len(range(self.rank, samples, self.world))
+        if not self.rows_multiple:
+            return max(1, own)
+        most = -(-samples // self.world)
+        return -(-most // self.rows_multiple) * self.rows_multiple
+
+    def fills_up(self, samples: int) -> bool:
+        """Whether any rank's batch holds rows of weight 0 where so many samples are left for a step."""
+        if not samples:
+            return False
+        return bool(samples % (self.world * self.rows_multiple)) if self.rows_multiple else samples < self.world
 
 
 ALL = Shard()
@@ -47,7 +68,7 @@ class Plan:
 
     Each step takes the next `world * batch_size` samples of an epoch's order, and each rank its run of `batch_size` of
     them. What is left for the last step is dealt one by one, so that all ranks have as many steps; a rank that gets
-    none is given the first of them, which is another rank's.
+    none, or too few for `Shard.rows_multiple`, is given the first of them, which is another rank's.
 
     Args:
         samples: in an epoch, of all ranks.
@@ -100,9 +121,13 @@ class Plan:
             start += self._resumed_at[1]
         chunk = self._order(epoch)[start:stop]
         is_full = len(chunk) == self.batch_size * world
-        own = chunk[rank * self.batch_size : (rank + 1) * self.batch_size] if is_full else chunk[rank::world]
-        fills_up = not len(own)
-        return Step(epoch, number, self.steps_per_epoch, np.ascontiguousarray(chunk[:1] if fills_up else own), fills_up)
+        if is_full:
+            own, fillers = chunk[rank * self.batch_size : (rank + 1) * self.batch_size], 0
+        else:
+            own = chunk[rank::world]
+            fillers = self._shard.rows(len(chunk)) - len(own)
+            own = np.concatenate([own, np.repeat(chunk[:1], fillers)]) if fillers else own
+        return Step(epoch, number, self.steps_per_epoch, np.ascontiguousarray(own), fillers)
 
 
 @final

@@ -88,10 +88,24 @@ def find_trainer(frame: FrameType | None) -> Asker | None:
         name = frame.f_code.co_name
         if name in ("_symbolic_build", "_maybe_symbolic_build"):
             return Asker.PEEK
-        if name in _TRAINER_METHODS and frame.f_code.co_filename.endswith(_TRAINER):
+        if is_trainers(frame):
             return _TRAINER_METHODS[name]
         frame = frame.f_back
     return None
+
+
+def trainer_around(frame: FrameType | None) -> tuple[str, Any]:
+    """The innermost of `fit`, `evaluate` and `predict` up the stack, and its model; an empty name and None for none."""
+    while frame is not None:
+        if is_trainers(frame):
+            return frame.f_code.co_name, frame.f_locals.get("self")
+        frame = frame.f_back
+    return "", None
+
+
+def is_trainers(frame: FrameType) -> bool:
+    """Whether a frame is one of Keras's `fit`, `evaluate` and `predict`."""
+    return frame.f_code.co_name in _TRAINER_METHODS and frame.f_code.co_filename.endswith(_TRAINER)
 
 
 def adapter_of(frame: FrameType) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     A run that is killed in mid-epoch and started again sees the batches that it would have seen. The position is that
     of the batches that were trained, which the callback counts itself: Keras asks for batches ahead of training them.
+
+    Of several ranks the first one saves, since all are at the same place with the same weights, and all of them go on
+    from there: give them one folder that all can read. There may be more or fewer of them the next time.
 
     Args:
         flow: the one given to `fit`.
@@ -76,6 +80,9 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Weights under a new name, then the state that names them in one step: a kill leaves a pair that fits."""
         if self._position == self._saved_at:
             return
+        if self.flow.shard.rank or self.flow.shard.partner:
+            self._save_nothing()
+            return
         weights = f"flow-checkpoint-{self._position}.weights.h5"
         before = json.loads(self._state_path.read_text())["weights"] if self._state_path.exists() else weights
         self.model.save_weights(self.folder / weights, overwrite=True)
@@ -86,3 +93,10 @@ class FlowCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._saved_at = self._position
         if before != weights:
             (self.folder / before).unlink(missing_ok=True)
+
+    def _save_nothing(self) -> None:
+        """What the other ranks do while the first one saves: on JAX, Keras asks all processes for its weights."""
+        if keras.backend.backend() == "jax":
+            with tempfile.TemporaryDirectory() as folder:
+                self.model.save_weights(Path(folder) / "another.weights.h5")
+        self._saved_at = self._position

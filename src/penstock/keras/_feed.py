@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -35,7 +36,11 @@ class Feed(Stream):
     """
 
     def __init__(self, data: Any, feeding: Feeding) -> None:
-        super().__init__(len(data), 1, False, choose_seed(None, "corrected"), feeding)
+        # Ranks share one order of the batches, in which `fit` shuffles them: nobody can give a seed for it.
+        seed = choose_seed(0 if feeding.shard.world > 1 else None, "corrected")
+        # A sample is a batch of the user's here; how many rows that has is not ours to say.
+        feeding = replace(feeding, shard=replace(feeding.shard, rows_multiple=0))
+        super().__init__(len(data), 1, False, seed, feeding)
         self.data = data
         self._hooks = [name for name in ("on_epoch_begin", "on_epoch_end") if _is_defined(data, name)]
         self._open_epoch: int | None = None  # whose `on_epoch_begin` has been called, and not its `on_epoch_end`
@@ -131,7 +136,7 @@ def feed(
     max_queue_bytes: int | str | None = None,
     timeout: float | None = DEFAULT_TIMEOUT_S,
     pool: Any = None,
-    shard: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] | str = (0, 1),
 ) -> Feed | GeneratorFeed:
     """Have batches made ahead, in order, by several workers.
 
@@ -153,6 +158,8 @@ def feed(
         pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of a sequence, and
             stays open; None for workers of the feed's own.
         shard: `(rank, number of ranks)`: the batches of a sequence that this process trains on, dealt out one by one.
+            "auto" takes them from the process group, as flows of images do; not the default here, since a sequence that
+            is used in several processes shares itself out already.
 
     Returns:
         A stream to loop over, or to give to `fit`, `evaluate` and `predict`.
@@ -197,7 +204,7 @@ def feed(
         raise ValueError("A generator cannot be shared out: let each rank's own yield the batches of that rank.")
     makes_parts = not hasattr(data, "__next__") and not _takes(data) and _takes(data, 0, _PARTS)
     if hasattr(data, "__next__") or _takes(data) or makes_parts:
-        feeding = Feeding.parse(workers_for(_PARTS if makes_parts else 1, workers), *settings)
+        feeding = Feeding.parse(workers_for(_PARTS if makes_parts else 1, workers), *settings, shard=(0, 1))
         return GeneratorFeed(_parts_of(data, makes_parts), feeding)
     raise TypeError(
         "`data` should have a length and give batch number i for `data[i]`, as a keras.utils.PyDataset does, or be a "

@@ -19,6 +19,7 @@ from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.feeding.executors._users_pool import UsersPool
 from penstock.keras._notice import notice
+from penstock.keras._ranks import find_ranks
 from penstock.keras._trace import trace_for_backend
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -41,7 +42,7 @@ class FeedingKeywords(TypedDict, total=False):
     timeout: float | None
     pool: Any
     on_error: str
-    shard: tuple[int, int]
+    shard: tuple[int, int] | str
 
 
 class Bounds(TypedDict):
@@ -65,6 +66,7 @@ class Feeding:
         pool: the user's, which makes the batches; None for workers of our own.
         on_error: what becomes of samples that cannot be made: "raise", "skip" or "substitute".
         shard: whose batches they are.
+        finds_ranks: whether it was found, and not given.
         is_auto: whether the number of workers, and if `use_multiprocessing` was None, their kind, follow from what is
             measured.
     """
@@ -78,6 +80,7 @@ class Feeding:
     on_error: str = "raise"
     shard: Shard = ALL
     is_auto: bool = False
+    finds_ranks: bool = False
 
     @classmethod
     def parse(
@@ -89,13 +92,20 @@ class Feeding:
         timeout: Any = DEFAULT_TIMEOUT_S,
         pool: Any = None,
         on_error: Any = "raise",
-        shard: Any = (0, 1),
+        shard: Any = "auto",
     ) -> Feeding:
         """Check the keywords as the user gave them."""
         users = None if pool is None else UsersPool(pool)
         if users is not None and workers == "auto":
             workers = users.workers or usable_cpus()
         is_auto = isinstance(workers, str) and workers == "auto"
+        finds_ranks = isinstance(shard, str) and shard == "auto"
+        part = parse_shard(shard)
+        if part.rows_multiple and on_error == "skip":
+            raise ValueError(
+                f'on_error="skip" leaves ranks with fewer rows than others, and the {part.world} processes of JAX need '
+                'as many each. Use on_error="substitute".'
+            )
         return cls(
             parse_workers(workers),
             parse_queue_size(max_queue_size),
@@ -104,8 +114,9 @@ class Feeding:
             parse_timeout(timeout),
             users,
             parse_on_error(on_error),
-            parse_shard(shard),
+            part,
             is_auto,
+            finds_ranks,
         )
 
     @property
@@ -219,14 +230,25 @@ def parse_on_error(on_error: Any) -> str:
 
 
 def parse_shard(shard: Any) -> Shard:
-    """A rank, from 0, and the number of ranks."""
+    """A rank, from 0, and the number of ranks; or "auto" for what the framework that trains says."""
+    found = find_ranks()
+    if isinstance(shard, str) and shard == "auto":
+        if found.shard.world > 1:
+            notice(
+                f"penstock: rank {found.shard.rank} of {found.shard.world} by {found.by}: of each step's "
+                f"{found.shard.world} batches this process gets one (shard=(0, 1) has it get all)."
+            )
+        return found.shard
     try:
         rank, world = map(operator.index, shard)
     except (TypeError, ValueError):
         rank, world = -1, 0
     if not 0 <= rank < world:
-        raise ValueError(f"`shard` should be a rank, from 0, and the number of ranks, as (0, 1). Received: {shard!r}")
-    return Shard(rank, world)
+        raise ValueError(
+            f'`shard` should be a rank, from 0, and the number of ranks, as (0, 1), or "auto". Received: {shard!r}'
+        )
+    # (0, 1) is all samples, whatever others do.
+    return Shard(rank, world, rows_multiple=found.shard.rows_multiple if world > 1 else 0)
 
 
 def check_batch_size(batch_size: Any) -> None:

@@ -110,7 +110,8 @@ class Flow(Stream):
         Made beside the stream, which stays where it is, with the generator's settings as they are now; nothing is
         counted in `stats`. Batches are those of the stream and of `flow[step]`: a `fit` that shuffles the batches of a
         flow with `shuffle=False` takes them in another order. A function of yours that draws from global generators
-        draws the same again only where processes make the batches (`use_multiprocessing=True`).
+        draws the same again only where processes make the batches (`use_multiprocessing=True`). With `shard` they are
+        this rank's.
 
         Args:
             epoch: from 0.
@@ -300,7 +301,7 @@ class Flow(Stream):
         with self.lock:
             feeder, step = self._opened(), self._indexed
             if step is None or not np.array_equal(step.indices, indices):
-                step = replace(feeder.plan.step(self._position), indices=indices)
+                step = replace(feeder.plan.step(self._position), indices=indices, fillers=0)
             maker = self._maker
         batch = feeder.make_step(step)
         return self._packed(maker.assemble(batch.step, batch.arrays))

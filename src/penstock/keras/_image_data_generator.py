@@ -245,7 +245,7 @@ class ImageDataGenerator:
         timeout: float | None = DEFAULT_TIMEOUT_S,
         pool: Any = None,
         on_error: str = "raise",
-        shard: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] | str = "auto",
     ) -> NumpyArrayIterator:
         """Batches from images in memory.
 
@@ -272,7 +272,8 @@ class ImageDataGenerator:
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
-                this process trains on. Give all ranks the same seed.
+                this process trains on. "auto" takes them from torch.distributed, jax.distributed or tf.distribute, and
+                is all samples where there is one process; `(0, 1)` is all in any case. Give all ranks the same seed.
 
         Returns:
             A flow that yields `images`, `(images, y)` or `(images, y, sample_weight)`.
@@ -331,7 +332,7 @@ class ImageDataGenerator:
         timeout: float | None = DEFAULT_TIMEOUT_S,
         pool: Any = None,
         on_error: str = "raise",
-        shard: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] | str = "auto",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
     ) -> DirectoryIterator:
@@ -366,7 +367,8 @@ class ImageDataGenerator:
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
-                this process trains on. Give all ranks the same seed.
+                this process trains on. "auto" takes them from torch.distributed, jax.distributed or tf.distribute, and
+                is all samples where there is one process; `(0, 1)` is all in any case. Give all ranks the same seed.
             cache: keeps each image as it is before the random transform, so that it is decoded and resized once:
                 "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.
             cache_bytes: bound on what it takes, in bytes or as "8GB"; None for half of the memory that is free, or for
@@ -440,7 +442,7 @@ class ImageDataGenerator:
         timeout: float | None = DEFAULT_TIMEOUT_S,
         pool: Any = None,
         on_error: str = "raise",
-        shard: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] | str = "auto",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
         **deprecated: Any,
@@ -482,7 +484,8 @@ class ImageDataGenerator:
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
-                this process trains on. Give all ranks the same seed.
+                this process trains on. "auto" takes them from torch.distributed, jax.distributed or tf.distribute, and
+                is all samples where there is one process; `(0, 1)` is all in any case. Give all ranks the same seed.
             **deprecated: `has_ext`, `sort` and `drop_duplicates` of old scripts: a warning, and no effect.
             cache: keeps each image as it is before the random transform, so that it is decoded and resized once:
                 "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.

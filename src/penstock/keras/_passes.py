@@ -98,7 +98,8 @@ class Passes:
         latest = self._latest.get(adapter_of(hook))
         # Keras counts the steps of a generator, and from 0 again once that has come to its end.
         trained = getattr(adapter_of(hook.f_back), "_steps_seen", 0) if hook.f_back is not None else 0
-        if latest is None or not latest.asker.takes_tickets or not 0 < trained < latest.taken:
+        # As many are taken, too: TensorFlow may only be about to ask for more.
+        if latest is None or not latest.asker.takes_tickets or not 0 < trained <= latest.taken:
             return 0
         latest.ahead = latest.taken - trained
         return latest.ahead

@@ -76,13 +76,16 @@ def choose_seed(seed: Any, semantics: str, shard: Shard = ALL) -> int:
     Raises:
         ValueError: it is out of range, or would be another one for each rank.
     """
-    if shard.world > 1 and seed is None:
+    # A seed that ranks agree upon by messages would wait for ever where one of them makes no such flow.
+    if shard.world * shard.partners > 1 and seed is None:
         raise ValueError(
-            f"`seed` should be a number, the same for all {shard.world} ranks: they share one order of the samples."
+            f"`seed` should be a number, the same for all {shard.world * shard.partners} ranks: they share one order "
+            "of the samples. Give it, or shard=(0, 1) if this process is to get all samples in an order of its own."
         )
     if shard.world > 1 and semantics == "keras":
         raise ValueError(
-            'semantics="keras" draws by batch, which ranks share out. Use semantics="corrected" for `shard`.'
+            'semantics="keras" draws by batch, which ranks share out. Use semantics="corrected" for `shard`, or '
+            "shard=(0, 1) if this process is to get all samples."
         )
     limit = 2**32 if semantics == "keras" else 2**64
     if seed is None:

@@ -18,10 +18,10 @@ from penstock._types import BatchMaker, Indices, WorkerId
 from penstock.autotune import Setting
 from penstock.feeding._batch import Batch
 from penstock.feeding._feeder import Feeder
-from penstock.feeding._plan import Plan
+from penstock.feeding._plan import Plan, Shard
 from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
-from penstock.keras._asker import Asker, caller_of, is_keras_asking
+from penstock.keras._asker import Asker, caller_of, is_keras_asking, trainer_around
 from penstock.keras._containers import for_keras
 from penstock.keras._digest import digest_within
 from penstock.keras._endless import Endless
@@ -29,6 +29,7 @@ from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
 from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
+from penstock.keras._ranks import find_ranks, shares_out
 from penstock.keras._state import FlowState, fingerprint
 from penstock.keras._trace import trace_for_backend
 from penstock.keras._trial import makes_the_same
@@ -63,6 +64,7 @@ class Stream(FedDataset):
         self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
         self._has_chosen_processes = False
+        self._has_told_of_part = False
         self._tuner = Tuner(feeding) if feeding.is_auto else None
 
     # --- what a kind of stream says about itself ---
@@ -282,6 +284,11 @@ class Stream(FedDataset):
         return self._stats if feeder is None else feeder.stats
 
     @property
+    def shard(self) -> Shard:
+        """Which part of each epoch this process gets: `rank`, from 0, of `world`."""
+        return self._feeding.shard
+
+    @property
     def is_running(self) -> bool:
         """See `FedDataset.is_running`."""
         return self._feeder is not None and not self._closed
@@ -322,13 +329,13 @@ class Stream(FedDataset):
 
     @property
     def _leaves_ranks_out(self) -> bool:
-        """Whether a step holds fewer samples than there are ranks: the last one, or the first after resuming."""
+        """Whether a step has too few samples for all ranks: the last one, or the first after resuming."""
         position, skipped = self._resumed_at
         start = position % self._steps * self._step_samples
         sizes = [self.n % self._step_samples]
         if skipped:
             sizes.append(min(start + self._step_samples, self.n) - start - skipped)
-        return any(0 < size < self._feeding.shard.world for size in sizes)
+        return any(map(self._feeding.shard.fills_up, sizes))
 
     @property
     def _steps(self) -> int:
@@ -465,6 +472,8 @@ class Stream(FedDataset):
         asked = self._passes.of(frame)
         if asked.asker.takes_tickets:
             return self._take(asked)
+        if asked.asker is Asker.PEEK and self._feeding.shard.world > 1:
+            self._check_ranks(frame)  # TensorFlow builds its dataset here, and the model with what that gives
         # A dataset of the user's that reads this one by address, perhaps while Keras has a look at it or trains on it.
         around = self._passes.around(frame) if asked.asker is Asker.USER else None
         if around is not None and around.asker is Asker.PEEK:
@@ -492,6 +501,8 @@ class Stream(FedDataset):
         around.taken += 1
 
     def _epoch_begins(self, hook: FrameType) -> None:
+        if is_keras_asking(hook):
+            self._check_ranks(hook)
         with self.lock:
             self._position += self._passes.epoch_begins(hook)
             if self._passes.announced(hook) is Asker.READING:
@@ -508,6 +519,42 @@ class Stream(FedDataset):
                 self._position += self._steps
                 self._read_by_address = False
                 self._leave_epoch()
+
+    def _check_ranks(self, asks: FrameType | None = None) -> None:
+        """Refuse what would give samples to several ranks, or to none, without a word.
+
+        Args:
+            asks: Keras's frame that is about to go through the batches; None for a user's first batch.
+
+        Raises:
+            ValueError: the ranks are others by now, or TensorFlow shares out what Keras gets.
+        """
+        shard = self._feeding.shard
+        # Elsewhere the strategy or distribution of the thread that trains is not known.
+        if self._feeding.finds_ranks and threading.current_thread() is threading.main_thread():
+            now = find_ranks()
+            if now.are_several and (now.shard.rank, now.shard.world) != (shard.rank, shard.world):
+                raise ValueError(
+                    f"This flow was made for rank {shard.rank} of {shard.world}, and by now this process is rank "
+                    f"{now.shard.rank} of {now.shard.world} by {now.by}. Make flows after the processes have found "
+                    "each other, and after keras.distribution.set_distribution; or give them `shard`."
+                )
+        if shard.world == 1:
+            return
+        method, model = trainer_around(asks)
+        if shares_out(model):
+            raise ValueError(
+                f"`shard` should be (0, 1) for `{method}` under this strategy: TensorFlow shares out each batch among "
+                f"its workers, and would share out again what is a part already. Received: ({shard.rank}, "
+                f"{shard.world}). Parts are for loops of your own."
+            )
+        if method == "predict" and not self._has_told_of_part:
+            self._has_told_of_part = True
+            notice(
+                f"penstock: `predict` gets the part of rank {shard.rank} of {shard.world} alone; a flow with "
+                "shard=(0, 1) has all rows, in the order of its files.",
+                aloud=self._talks,
+            )
 
     def _check_caller(self) -> None:
         feeder = self._feeder
@@ -538,6 +585,7 @@ class Stream(FedDataset):
                 self._reopen()
             if self._feeder is None:
                 self._check_samples()
+                self._check_ranks()
                 self._made_with = settings
                 self._maker = self._make_batches()
                 self._plan = self._planned(self._order(), self._resumed_at)
