@@ -15,6 +15,8 @@ QUEUE_BATCHES = 10  # `max_queue_size`
 SENDS: Mapping[str, int] = {"float32": 4, "uint8": 1, "nothing": 0}
 """Bytes of a value that goes over the network from who makes a batch to who takes it."""
 _LARGEST_SIMULATED = 64  # ranks; more of them take longer, and change little
+_BATCHES_SIMULATED = 19_200  # 300 steps of so many ranks, which take a tenth of a second
+_MOST_STEPS = 4000
 _MOST_CORES = 10_000_000
 _MOST_NODES_TRIED = 64
 _DAY_S = 86_400
@@ -173,7 +175,7 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
     cores = site.cores if site.cores is not None else _fewest_cores(job, site, rates, seed)
     nodes = _fewest_nodes(job, site, rates, cores, seed)
     pipeline = pipeline_of(job, site, rates, cores, nodes)
-    outcome = simulate(pipeline, seed=seed)
+    outcome = _simulated(pipeline, seed)
     wait = outcome.waiting_share
     real_images_per_s = job.images_per_s * (1 - wait)
     step_s = job.step_s / (1 - wait)
@@ -194,7 +196,7 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
         depth=pipeline.depth,
         image_core_s=image_core_s,
         waiting_share=wait,
-        core_use=real_images_per_s * image_core_s / cores,
+        core_use=min(1.0, real_images_per_s * image_core_s / cores),
         limit=limit,
         head_room=bounds[limit] / pipeline.wanted,
         epoch_s=job.steps * step_s,
@@ -218,7 +220,7 @@ def waiting_by_cores(plan: Plan, rates: Rates, seed: int = 0) -> Iterator[tuple[
     for percent in range(50, 151, 5):
         cores = max(1, round(plan.cores * percent / 100))
         pipeline = pipeline_of(plan.job, plan.site, rates, cores, plan.nodes)
-        yield cores, simulate(pipeline, seed=seed).waiting_share, pipeline.waiting_share
+        yield cores, _simulated(pipeline, seed).waiting_share, pipeline.waiting_share
 
 
 def pipeline_of(
@@ -249,6 +251,11 @@ def pipeline_of(
     )
 
 
+def _simulated(pipeline: Pipeline, seed: int) -> Outcome:
+    """For so long that chance decides little."""
+    return simulate(pipeline, min(_MOST_STEPS, _BATCHES_SIMULATED // pipeline.ranks), seed=seed)
+
+
 def _core_s(job: Job, site: Site, rates: Rates, *, is_cached: bool = False) -> float:
     """Of a core, for a batch."""
     transform_s = rates.cost.transform_s(job.batch_size, job.target_px)
@@ -263,7 +270,7 @@ def _fewest_cores(job: Job, site: Site, rates: Rates, seed: int, *, is_cached: b
 
     def is_enough(cores: int) -> bool:
         pipeline = pipeline_of(job, site, rates, cores, is_cached=is_cached)
-        return simulate(pipeline, seed=seed).waiting_share <= job.waiting
+        return _simulated(pipeline, seed).waiting_share <= job.waiting
 
     least = math.ceil(job.gpus / job.step_s * _core_s(job, site, rates, is_cached=is_cached) * (1 - job.waiting))
     low, high = max(1, least) - 1, max(1, least)
@@ -272,13 +279,14 @@ def _fewest_cores(job: Job, site: Site, rates: Rates, seed: int, *, is_cached: b
             f"this takes {high:,} cores, and {_MOST_CORES:,} are the most that is planned with. Plan with fewer "
             "accelerators, longer steps, or smaller images."
         )
+    more = max(1, least // 16)
     while not is_enough(high):
         if high > 4 * least + 64:
             raise PlanError(
                 f"accelerators wait longer than {job.waiting:.2%} with any number of cores: the queue of "
                 f"{site.queue} batches is too short. Allow longer waiting, or a longer queue."
             )
-        low, high = high, high + max(1, least // 16)
+        low, high, more = high, high + more, 2 * more
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
@@ -292,9 +300,9 @@ def _fewest_nodes(job: Job, site: Site, rates: Rates, cores: int, seed: int) -> 
         return by_cores
     largest = max(job.image_bytes, job.target_px * CHANNELS * SENDS[site.send])
     nodes = max(by_cores, math.ceil(job.images_per_s * largest / site.nic_bytes_per_s * (1 - job.waiting)))
-    least = simulate(pipeline_of(job, site, rates, cores), seed=seed).waiting_share
+    least = _simulated(pipeline_of(job, site, rates, cores), seed).waiting_share
     for more in range(_MOST_NODES_TRIED):
-        outcome = simulate(pipeline_of(job, site, rates, cores, nodes + more), seed=seed)
+        outcome = _simulated(pipeline_of(job, site, rates, cores, nodes + more), seed)
         if outcome.waiting_share <= max(job.waiting, least):
             return nodes + more
     return nodes + _MOST_NODES_TRIED
