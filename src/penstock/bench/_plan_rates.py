@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -67,7 +67,7 @@ def measure_rates(
     images: str,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Rates:
-    """Make batches on all usable cores, each in a thread of its own.
+    """Make batches of a few sizes on all usable cores, each in a thread of its own.
 
     Args:
         paths: image files, a few dozen.
@@ -81,15 +81,36 @@ def measure_rates(
         BenchError: one of the files is no image.
         BatchError, ImageError: one of them cannot be decoded.
     """
-    threads = usable_cpus()
-    chosen = sizes(target_px)
+    return Rates(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpu=cpu_name(),
+        cores=usable_cpus(),
+        versions={"penstock": __version__, **{name: version(name) for name in _PACKAGES}},
+        settings=dict(settings),
+        images=images,
+        readings=measure_readings(paths, sizes(target_px), seconds, settings, tell),
+    )
+
+
+def measure_readings(
+    paths: Sequence[Path],
+    chosen: Sequence[Size],
+    seconds: float,
+    settings: Mapping[str, Any],
+    tell: Callable[[str], object] = lambda _: None,
+) -> tuple[Reading, ...]:
+    """Make batches of some sizes, in turns; see `measure_rates`. Where there are fewer images, batches are smaller."""
+    chosen = [replace(size, batch_size=min(size.batch_size, len(paths))) for size in chosen]
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as temporary, ExitStack() as opened:
         folders = {
             how: _written(paths, *how, Path(temporary, str(number)), tell)
             for number, how in enumerate(dict.fromkeys((size.scale, size.quality) for size in chosen))
         }
         lanes = [
-            [opened.enter_context(_flow(folders[size.scale, size.quality], size, settings)) for _ in range(threads)]
+            [
+                opened.enter_context(_flow(folders[size.scale, size.quality], size, settings))
+                for _ in range(usable_cpus())
+            ]
             for size in chosen
         ]
         taken: list[list[_Batch]] = [[] for _ in chosen]
@@ -99,19 +120,10 @@ def measure_rates(
                 batches = _made(flows, seconds / (_ROUNDS * len(chosen)) if number else 0.0)
                 if number:  # the first compiles, and reads from the disk
                     taken[at] += batches
-        readings = tuple(
+        return tuple(
             _reading(size, _contents(folders[size.scale, size.quality]), batches)
             for size, batches in zip(chosen, taken, strict=True)
         )
-    return Rates(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        cpu=cpu_name(),
-        cores=threads,
-        versions={"penstock": __version__, **{name: version(name) for name in _PACKAGES}},
-        settings=dict(settings),
-        images=images,
-        readings=readings,
-    )
 
 
 class _Batch(NamedTuple):
