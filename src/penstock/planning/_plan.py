@@ -74,7 +74,7 @@ class Site:
         requests_per_worker: that a worker has in flight at a time.
         request_cpu_s: of a core, for each request.
         send: what of a batch goes over the network: a key of `SENDS`.
-        queue: batches ready ahead of each accelerator.
+        queue: batches under way or ready ahead of each accelerator, at least; more where workers alone fill it.
     """
 
     cores_per_node: int = 32
@@ -236,14 +236,17 @@ def pipeline_of(
     share = ranks / job.gpus
     read_s = 0.0 if is_cached else math.ceil(job.batch_size / site.requests_per_worker) * site.latency_s
     bytes_per_s = math.inf if site.nic_bytes_per_s is None or nodes is None else site.nic_bytes_per_s * nodes * share
+    compute_s = _core_s(job, site, rates, is_cached=is_cached)
     workers = math.ceil(cores / job.gpus + read_s / job.step_s) + 1
+    # A batch that takes two standard deviations longer finds others ready; workers fill a queue of their own length.
+    spare = 2 + math.ceil(2 * rates.spread * compute_s / job.step_s)
     return Pipeline(
         ranks=ranks,
         step_s=job.step_s,
         cores=max(1, round(cores * share)),
         workers=workers,
-        depth=max(site.queue, workers),
-        compute_s=_core_s(job, site, rates, is_cached=is_cached),
+        depth=max(site.queue, workers + spare),
+        compute_s=compute_s,
         spread=rates.spread,
         read_s=read_s,
         receive_s=0.0 if is_cached else job.batch_size * job.image_bytes / bytes_per_s,
