@@ -1,4 +1,4 @@
-"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture|study]`."""
+"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture|study|plan]`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ALL_ROW_NAMES = (
 )
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
-_COMMANDS = ("run", "table", "readme", "before-after", "picture", "study")
+_COMMANDS = ("run", "table", "readme", "before-after", "picture", "study", "plan")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,6 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             block = study_table([StudyRecord.load(path) for path in options.records])
             _put(options.file, block, options.markers)
+        elif options.command == "plan":
+            from penstock.bench._plan_table import foretold_table, rates_table
+            from penstock.planning._rates import Rates
+
+            _put(options.file, rates_table(Rates.shipped()), "rates")
+            _put(options.file, foretold_table(Record.load(options.record)), "foretold")
         elif options.command == "table":
             sys.stdout.write(table(Record.load(options.record)))
         else:
@@ -220,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path, help="with two markers, between which the table goes")
     study.add_argument("records", type=Path, nargs="+")
     study.add_argument("--markers", default="study", metavar="NAME", help="their name in the file (study)")
+    foretold = commands.add_parser("plan", help="put the tables of PLANNING.md between its markers")
+    foretold.add_argument("record", type=Path, help="of the rows plan-...")
+    foretold.add_argument("file", type=Path)
     return parser
 
 

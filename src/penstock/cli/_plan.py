@@ -175,7 +175,7 @@ def _measured(options: PlanOptions, folder: PlannedFolder | None, report: PlanRe
                 ensure_photographs(crops, _CROPS)
                 sample, images = sorted(crops.glob("*/*.jpg")), "crops of photographs"
             else:
-                sample, images = list(folder.sample), f"of {str(options.directory)!r}"
+                sample, images = list(folder.sample), f"images of {str(options.directory)!r}"
             return measure_rates(sample, side_px, options.seconds, AUGMENTATION, images, now)
     except BenchError as error:
         raise CommandError(str(error)) from error

@@ -108,7 +108,9 @@ def plan(
             "made beside them.",
         ),
     ] = "float32",
-    queue: Annotated[int, typer.Option(min=1, max=10_000, help="Batches under way or ready ahead of each, at least.")] = 10,
+    queue: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Batches under way or ready ahead of each, at least.")
+    ] = 10,
     waiting: Annotated[
         float, typer.Option(min=0.01, max=99, metavar="PERCENT", help="Of their time that accelerators may wait.")
     ] = 1,
