@@ -45,7 +45,10 @@ def test_figures_follow_from_the_question() -> None:
     assert answer.receive_bytes_per_s == pytest.approx(images_per_s * 110e3)
     assert answer.send_bytes_per_s == pytest.approx(images_per_s * 224 * 224 * 3 * 4)
     assert answer.batch_bytes == 256 * 224 * 224 * 3 * 4
-    assert answer.queue_bytes == 64 * answer.depth * answer.batch_bytes
+    assert answer.queue_bytes == answer.depth * answer.batch_bytes
+    assert answer.making_bytes == 64 * answer.workers_per_gpu * answer.batch_bytes
+    files_bytes = 64 * answer.workers_per_gpu * 256 * 110_000
+    assert answer.memory_per_node_bytes == pytest.approx((answer.making_bytes + files_bytes) / answer.nodes)
     assert answer.epoch_s == pytest.approx(14e6 / images_per_s, rel=0.01)
     assert answer.total_s == pytest.approx(90 * answer.epoch_s)
     assert answer.limit == "cores"

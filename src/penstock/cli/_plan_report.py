@@ -101,11 +101,12 @@ def _lines(plan: Plan, rates: Rates, price_per_million: float | None) -> Iterato
         f"of the time; at most {100 * job.waiting:g} % was asked for",
     )
     yield "workers for each", f"{plan.workers_per_gpu:,}", "batches that are read or made at a time"
-    yield "queue of each", f"{plan.depth:,}", f"batches of {in_bytes(plan.batch_bytes)}: max_queue_size"
+    queue = f"batches of {in_bytes(plan.batch_bytes)}: {in_bytes(plan.queue_bytes)} at most, beside it"
+    yield "queue of each", f"{plan.depth:,}", queue
     yield (
         "memory a node",
         in_bytes(plan.memory_per_node_bytes),
-        f"in all, at most, {in_bytes(plan.queue_bytes)} of batches and {in_bytes(plan.compressed_bytes)} of files",
+        f"at most; in all {in_bytes(plan.making_bytes)} of batches and {in_bytes(plan.compressed_bytes)} of files",
     )
     yield from _network(plan)
     if site.latency_s:

@@ -121,8 +121,9 @@ class Plan:
         requests_total: of all epochs.
         receive_bytes_per_s, send_bytes_per_s: of all nodes that make batches.
         batch_bytes: of a batch, float32.
-        queue_bytes: of the batches of all queues, at most.
-        compressed_bytes: of files under way, at most.
+        queue_bytes: of the batches of one accelerator's queue, at most; beside it.
+        making_bytes, compressed_bytes: of all batches that are being made, and of their files, at most; on nodes that
+            make them.
         cached: what a cache would save.
     """
 
@@ -148,13 +149,14 @@ class Plan:
     send_bytes_per_s: float
     batch_bytes: int
     queue_bytes: int
+    making_bytes: int
     compressed_bytes: float
     cached: Cached
 
     @property
     def memory_per_node_bytes(self) -> float:
-        """Of batches and files, if the queues lie where batches are made; programs not counted."""
-        return (self.queue_bytes + self.compressed_bytes) / self.nodes
+        """Of a node that makes batches, for them and their files; programs not counted."""
+        return (self.making_bytes + self.compressed_bytes) / self.nodes
 
     @property
     def requests_per_day(self) -> float:
@@ -184,7 +186,7 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
     from_cache = replace(site, latency_s=0.0, request_cpu_s=0.0, cores=None, nic_bytes_per_s=None)
     image_core_s = _core_s(job, site, rates) / job.batch_size
     batch_bytes = round(job.batch_size * job.target_px * CHANNELS * SENDS["float32"])
-    under_way = job.gpus * pipeline.workers * job.batch_size
+    under_way = job.gpus * pipeline.workers
     return Plan(
         job=job,
         site=site,
@@ -207,8 +209,9 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
         receive_bytes_per_s=real_images_per_s * job.image_bytes,
         send_bytes_per_s=real_images_per_s * job.target_px * CHANNELS * SENDS[site.send],
         batch_bytes=batch_bytes,
-        queue_bytes=job.gpus * pipeline.depth * batch_bytes,
-        compressed_bytes=under_way * job.image_bytes,
+        queue_bytes=pipeline.depth * batch_bytes,
+        making_bytes=under_way * batch_bytes,
+        compressed_bytes=under_way * job.batch_size * job.image_bytes,
         cached=Cached(
             job.images * job.target_px * CHANNELS, _fewest_cores(job, from_cache, rates, seed, is_cached=True)
         ),
