@@ -200,6 +200,21 @@ def test_what_cannot_be_planned_ends_in_one_line(change: dict[str, Any], words: 
         run(replace(OPTIONS, **change))
 
 
+def test_nothing_but_rates_is_replaced_by_rates(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "notes.json", tmp_path / "rates.json"
+    theirs.write_text('{"mine": 1}')
+    ours.write_text(rates().to_json())
+    with pytest.raises(CommandError, match=r"notes\.json is in the way, and holds no rates"):
+        run(replace(OPTIONS, measure=True, save_rates=theirs))
+    assert theirs.read_text() == '{"mine": 1}'
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(CommandError, match="is a folder"):
+        run(replace(OPTIONS, measure=True, save_rates=tmp_path / "folder.json"))
+    nothing = replace(OPTIONS, measure=True, save_rates=ours, directory=tmp_path)  # it gets as far as the images
+    with pytest.raises(CommandError, match="DIR should hold images"):
+        run(nothing)
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "0.txt").write_text("")
     with pytest.raises(CommandError, match="DIR should hold images, in files whose names end in"):

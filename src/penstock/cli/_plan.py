@@ -72,6 +72,8 @@ def run_plan(options: PlanOptions, report: PlanReport) -> Plan:
         raise CommandError("--rates FILE or --measure should be given, not both.")
     if options.save_rates is not None and not options.measure:
         raise CommandError("--save-rates needs --measure, which measures them.")
+    if options.save_rates is not None:
+        _check_rates_file(options.save_rates)
     if options.plot is not None:
         import matplotlib as mpl  # noqa: F401, better missed now than when all is done
     folder = None
@@ -151,11 +153,25 @@ def read_rates(text: str) -> Rates:
     return Rates.of(whole)
 
 
+def _check_rates_file(path: Path) -> None:
+    """Refuse, before anything is measured, to replace what is no file of rates."""
+    if path.is_dir():
+        raise CommandError(f"--save-rates should be a file, and {str(path)!r} is a folder.")
+    if path.exists():
+        try:
+            Rates.of(json.loads(path.read_text("utf-8")))
+        except ValueError as error:
+            raise CommandError(
+                f"{path} is in the way, and holds no rates. Choose another --save-rates, or move it away."
+            ) from error
+
+
 def _measured(options: PlanOptions, folder: PlannedFolder | None, report: PlanReport) -> Rates:
     import tempfile
 
     from penstock.bench._photographs import ensure_photographs
     from penstock.cli._load_keras import load_keras
+    from penstock.cli._photographs import shipped_photographs
 
     with report.busy("Loading Keras"):
         keras = load_keras()
@@ -171,6 +187,7 @@ def _measured(options: PlanOptions, folder: PlannedFolder | None, report: PlanRe
             report.busy("Measuring") as now,
         ):
             if folder is None:
+                shipped_photographs()  # says what is missing
                 crops = Path(temporary, "photographs")
                 ensure_photographs(crops, _CROPS)
                 sample, images = sorted(crops.glob("*/*.jpg")), "crops of photographs"
