@@ -13,6 +13,7 @@ from penstock.bench.__main__ import PLAN_ROW_NAMES
 from penstock.bench._errors import BenchError
 from penstock.bench._photographs import ensure_photographs
 from penstock.bench._plan_rates import measure_readings, sizes
+from penstock.bench._plan_request import measure_request
 from penstock.bench._plan_rows import FORETOLD, MEASURED, PLAN_ROWS, accelerated
 from penstock.bench._scale import Scale
 
@@ -76,3 +77,17 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "0.jpg").write_text("no image")
     with pytest.raises(BenchError, match=r"0\.jpg' cannot be read as an image"):
         measure_readings([tmp_path / "0.jpg"], sizes(32), 0.0, {})
+
+
+def test_a_request_takes_a_client_less_than_a_second() -> None:
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto")
+    found = measure_request()
+    assert found is not None
+    assert 1e-5 < found[0] < 1
+    assert found[1].startswith("s3fs ")
+
+
+def test_without_the_client_or_the_server_no_request_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.bench._plan_request.find_spec", lambda name: None if name == "moto" else 1)
+    assert measure_request() is None

@@ -90,7 +90,7 @@ def test_it_says_what_the_plan_is_without_keras(tmp_path: Path) -> None:
     assert shown["cores"] == f"{answer.cores:,}"
     assert shown["nodes"] == f"{answer.nodes}"
     assert shown["accelerators wait"] == f"{100 * answer.waiting_share:.2g} %"
-    assert shown["queue of each"] == "10"
+    assert shown["queue of each"] == f"{answer.depth}"
     assert shown["a cache takes"] == "2.11 TB"
     assert shown["requests cost"] == "504.00"
     assert shown["90 epochs"].endswith(" h")
@@ -160,7 +160,10 @@ def test_files_without_rates_are_refused(tmp_path: Path, text: str) -> None:
         run(replace(OPTIONS, rates=tmp_path / "rates.json"))
 
 
-def test_what_is_measured_is_saved_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_measured_is_saved_and_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.bench._plan_request.measure_request", lambda: (0.25, "carrier pigeons"))
     write_images(tmp_path / "photos", 3, (40, 30))
     saved = tmp_path / "rates.json"
     measured = replace(
@@ -168,8 +171,10 @@ def test_what_is_measured_is_saved_and_used(tmp_path: Path, capsys: pytest.Captu
     )  # fmt: skip
     first = run(measured)
     said = capsys.readouterr().out
+    assert "250 ms of them for its request by carrier pigeons" in said
     assert f"by what images of {str(tmp_path / 'photos')!r} took" in said
     found = Rates.of(json.loads(saved.read_text()))
+    assert found.request_s == 0.25
     assert all(reading.batches and reading.source_px for reading in found.readings)
     assert len({reading.source_px for reading in found.readings}) == 3  # of the same images
     again = run(replace(OPTIONS, directory=tmp_path / "photos", target_size=(16, 16), rates=saved))

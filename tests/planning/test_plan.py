@@ -59,8 +59,9 @@ def test_figures_follow_from_the_question() -> None:
 def test_one_core_fewer_is_too_few() -> None:
     answer = plan(JOB, SITE, RATES)
     fewer = simulate(pipeline_of(JOB, SITE, RATES, answer.cores - 1))
-    assert fewer.waiting_share > JOB.waiting >= answer.waiting_share
-    assert simulate(answer.pipeline) == answer.outcome
+    least = pipeline_of(JOB, SITE, RATES, answer.cores - 1).waiting_share
+    assert max(fewer.waiting_share, least) > JOB.waiting >= answer.waiting_share
+    assert answer.waiting_share == max(simulate(answer.pipeline).waiting_share, answer.pipeline.waiting_share)
 
 
 @given(st.integers(8, 60), st.sampled_from((0.05, 0.12, 0.4)))
@@ -99,7 +100,8 @@ def test_nodes_are_added_until_their_network_carries_it() -> None:
     narrow = plan(JOB, replace(SITE, nic_bytes_per_s=25e9 / 8), RATES)
     assert narrow.nodes > free.nodes
     assert narrow.send_bytes_per_s / narrow.nodes <= 25e9 / 8
-    assert narrow.send_bytes_per_s / (narrow.nodes - 2) > 25e9 / 8 * 0.97
+    assert narrow.send_bytes_per_s / (narrow.nodes - 2) > 25e9 / 8 * 0.95
+    assert narrow.cores <= 1.02 * free.cores
     assert narrow.waiting_share <= 0.01
     small = plan(JOB, replace(SITE, nic_bytes_per_s=25e9 / 8, send="uint8"), RATES)
     assert free.nodes <= small.nodes < narrow.nodes / 3
@@ -119,6 +121,10 @@ def test_the_clients_own_work_takes_cores() -> None:
     answer = plan(JOB, replace(SITE, request_cpu_s=1e-3), RATES)
     assert answer.image_core_s == pytest.approx(IMAGE_S + 1e-3, rel=1e-3)
     assert answer.cached.cores < plan(JOB, SITE, RATES).cores / 2  # what is cached is not requested
+    known = replace(RATES, request_s=2e-3)
+    assert plan(JOB, SITE, known).image_core_s == pytest.approx(IMAGE_S + 2e-3, rel=1e-3)
+    assert plan(JOB, replace(SITE, request_cpu_s=0.0), known).image_core_s == pytest.approx(IMAGE_S, rel=1e-3)
+    assert plan(JOB, replace(SITE, latency_s=0.0), known).image_core_s == pytest.approx(IMAGE_S, rel=1e-3)
 
 
 def test_the_curve_falls_through_the_plan() -> None:

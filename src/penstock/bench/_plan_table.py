@@ -34,6 +34,7 @@ def rates_table(rates: Rates) -> str:
         f"| on a megapixel as it is stored | {1e9 * cost.source_px_s:.2f} ms |",
         f"| on a megabyte of its file | {1e9 * cost.source_byte_s:.2f} ms |",
         f"| on a megapixel of the batch | {1e9 * cost.target_px_s:.2f} ms |",
+        *([f"| on a request, by {rates.requests} | {1e3 * rates.request_s:.2f} ms |"] if rates.request_s else []),
         "",
         f"{rates.images[0].upper()}{rates.images[1:]}, {_settings(rates)}, on {rates.cores} cores of {rates.cpu} at a "
         f"time, {rates.date[:10]}. The fit is off by {rates.residual:.0%} (root mean square); of a size that it was "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,7 @@ def _measured(options: PlanOptions, folder: PlannedFolder | None, report: PlanRe
     import tempfile
 
     from penstock.bench._photographs import ensure_photographs
+    from penstock.bench._plan_request import measure_request
     from penstock.cli._load_keras import load_keras
     from penstock.cli._photographs import shipped_photographs
 
@@ -193,6 +195,10 @@ def _measured(options: PlanOptions, folder: PlannedFolder | None, report: PlanRe
                 sample, images = sorted(crops.glob("*/*.jpg")), "crops of photographs"
             else:
                 sample, images = list(folder.sample), f"images of {str(options.directory)!r}"
-            return measure_rates(sample, side_px, options.seconds, AUGMENTATION, images, now)
+            rates = measure_rates(sample, side_px, options.seconds, AUGMENTATION, images, now)
+            now("Measuring requests")
+            shipped = Rates.shipped()
+            request_s, requests = measure_request() or (shipped.request_s, shipped.requests)
+            return dataclasses.replace(rates, request_s=request_s, requests=requests)
     except BenchError as error:
         raise CommandError(str(error)) from error

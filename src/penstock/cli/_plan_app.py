@@ -89,8 +89,12 @@ def plan(
         int, typer.Option(min=1, max=100_000, help="That a worker has in flight at a time.")
     ] = 16,
     request_cpu_ms: Annotated[
-        float, typer.Option(callback=_checked(not_negative), help="Of a core for each request: the client's own work.")
-    ] = 0,
+        float | None,
+        typer.Option(
+            callback=_checked(not_negative),
+            help="Of a core for each request: the client's own work. [default: what the rates say; 0 without latency]",
+        ),
+    ] = None,
     cores_per_node: Annotated[int, typer.Option(min=1, max=10_000, help="Of a machine that makes batches.")] = 32,
     cores: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Say what so many bring, instead of how many it takes.")
@@ -169,7 +173,7 @@ def plan(
                 nic_bytes_per_s=None if nic_gbit is None else nic_gbit * 1e9 / 8,
                 latency_s=latency_ms / 1000,
                 requests_per_worker=requests_per_worker,
-                request_cpu_s=request_cpu_ms / 1000,
+                request_cpu_s=None if request_cpu_ms is None else request_cpu_ms / 1000,
                 send=send,
                 queue=queue,
             ),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from penstock.cli._plan_figures import in_bytes, in_gbit, in_time, three
 from penstock.cli._terminal import TerminalReport, counted, printable
-from penstock.planning._plan import SENDS, Plan
+from penstock.planning._plan import SENDS, Plan, request_core_s
 from penstock.planning._rates import Rates
 
 _LIMITS = {
@@ -79,8 +79,12 @@ class PlanReport(TerminalReport):
         self._out.print_json(json.dumps(whole), highlight=False)
 
     def _rates_line(self, plan: Plan, rates: Rates) -> str:
+        request_s = request_core_s(plan.site, rates)
+        is_ours = plan.site.request_cpu_s is None
+        how = f" by {rates.requests}" if is_ours else ", as was given"
+        asked = f", {1000 * request_s:.3g} ms of them for its request{how}," if request_s else ""
         return (
-            f"An image takes {1000 * plan.image_core_s:.3g} ms of a core, by what {rates.images} took on "
+            f"An image takes {1000 * plan.image_core_s:.3g} ms of a core{asked} by what {rates.images} took on "
             f"{counted(rates.cores, 'core')} of {rates.cpu}, {rates.date[:10]} (fit off by {rates.residual:.0%}, where "
             f"it was not measured by {rates.error:.0%})"
         )
@@ -101,7 +105,7 @@ def _lines(plan: Plan, rates: Rates, price_per_million: float | None) -> Iterato
         f"of the time; at most {100 * job.waiting:g} % was asked for",
     )
     yield "workers for each", f"{plan.workers_per_gpu:,}", "batches that are read or made at a time"
-    queue = f"batches of {in_bytes(plan.batch_bytes)}: {in_bytes(plan.queue_bytes)} at most, beside it"
+    queue = f"batches of {in_bytes(plan.batch_bytes)}: {in_bytes(plan.queue_bytes)} at most, beside the accelerator"
     yield "queue of each", f"{plan.depth:,}", queue
     yield (
         "memory a node",

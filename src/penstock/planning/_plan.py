@@ -17,8 +17,9 @@ SENDS: Mapping[str, int] = {"float32": 4, "uint8": 1, "nothing": 0}
 _LARGEST_SIMULATED = 64  # ranks; more of them take longer, and change little
 _BATCHES_SIMULATED = 19_200  # 300 steps of so many ranks, which take a tenth of a second
 _MOST_STEPS = 4000
+_SPARE = 1.1
 _MOST_CORES = 10_000_000
-_MOST_NODES_TRIED = 64
+_NETWORK_USE = 0.95  # of its bandwidth: a full network makes all wait for the last
 _DAY_S = 86_400
 
 
@@ -72,7 +73,7 @@ class Site:
         nic_bytes_per_s: of such a machine, each way; None for no bound.
         latency_s: from a request to its answer's first byte; 0 for files on a disk.
         requests_per_worker: that a worker has in flight at a time.
-        request_cpu_s: of a core, for each request.
+        request_cpu_s: of a core, for each request; None for what rates say, if there is a latency.
         send: what of a batch goes over the network: a key of `SENDS`.
         queue: batches under way or ready ahead of each accelerator, at least; more where workers alone fill it.
     """
@@ -82,7 +83,7 @@ class Site:
     nic_bytes_per_s: float | None = None
     latency_s: float = 0.0
     requests_per_worker: int = 16
-    request_cpu_s: float = 0.0
+    request_cpu_s: float | None = None
     send: str = "float32"
     queue: int = QUEUE_BATCHES
 
@@ -175,7 +176,7 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
         PlanError: no number of cores does.
     """
     cores = site.cores if site.cores is not None else _fewest_cores(job, site, rates, seed)
-    nodes = _fewest_nodes(job, site, rates, cores, seed)
+    nodes = _nodes(job, site, cores)
     pipeline = pipeline_of(job, site, rates, cores, nodes)
     outcome = _simulated(pipeline, seed)
     wait = outcome.waiting_share
@@ -240,9 +241,15 @@ def pipeline_of(
     read_s = 0.0 if is_cached else math.ceil(job.batch_size / site.requests_per_worker) * site.latency_s
     bytes_per_s = math.inf if site.nic_bytes_per_s is None or nodes is None else site.nic_bytes_per_s * nodes * share
     compute_s = _core_s(job, site, rates, is_cached=is_cached)
-    workers = math.ceil(cores / job.gpus + read_s / job.step_s) + 1
-    # A batch that takes two standard deviations longer finds others ready; workers fill a queue of their own length.
-    spare = 2 + math.ceil(2 * rates.spread * compute_s / job.step_s)
+    receive_s = 0.0 if is_cached else job.batch_size * job.image_bytes / bytes_per_s
+    send_s = job.batch_size * job.target_px * CHANNELS * SENDS[site.send] / bytes_per_s
+    # All ranks ask at once, so the last of a step's batches waits until the network has carried the others.
+    away_s = read_s + min(job.step_s, ranks * receive_s)
+    # Little's law, and a tenth to spare: workers that wait for requests cost less than cores that wait for workers.
+    workers = math.ceil(_SPARE * (cores / job.gpus + away_s / job.step_s)) + 1
+    # While a batch takes four standard deviations longer, others are ready, beside those that workers are at.
+    late_s = 4 * rates.spread * compute_s + min(job.step_s, ranks * send_s)
+    spare = 2 + math.ceil(late_s / job.step_s)
     return Pipeline(
         ranks=ranks,
         step_s=job.step_s,
@@ -252,14 +259,25 @@ def pipeline_of(
         compute_s=compute_s,
         spread=rates.spread,
         read_s=read_s,
-        receive_s=0.0 if is_cached else job.batch_size * job.image_bytes / bytes_per_s,
-        send_s=job.batch_size * job.target_px * CHANNELS * SENDS[site.send] / bytes_per_s,
+        receive_s=receive_s,
+        send_s=send_s,
     )
 
 
+def request_core_s(site: Site, rates: Rates) -> float:
+    """Of a core, for a request; nothing for files on a disk, which decoding counts."""
+    if site.request_cpu_s is not None:
+        return site.request_cpu_s
+    return rates.request_s if site.latency_s else 0.0
+
+
 def _simulated(pipeline: Pipeline, seed: int) -> Outcome:
-    """For so long that chance decides little."""
-    return simulate(pipeline, min(_MOST_STEPS, _BATCHES_SIMULATED // pipeline.ranks), seed=seed)
+    """For so long that chance decides little; what was ready before the first step may hide for longer what is short.
+
+    So ranks wait no less than bounds say.
+    """
+    outcome = simulate(pipeline, min(_MOST_STEPS, _BATCHES_SIMULATED // pipeline.ranks), seed=seed)
+    return replace(outcome, waiting_share=max(outcome.waiting_share, pipeline.waiting_share))
 
 
 def _core_s(job: Job, site: Site, rates: Rates, *, is_cached: bool = False) -> float:
@@ -268,14 +286,14 @@ def _core_s(job: Job, site: Site, rates: Rates, *, is_cached: bool = False) -> f
     if is_cached:
         return transform_s
     decode_s = rates.cost.decode_s(job.batch_size, job.image_px, job.image_bytes)
-    return transform_s + decode_s + job.batch_size * site.request_cpu_s
+    return transform_s + decode_s + job.batch_size * request_core_s(site, rates)
 
 
 def _fewest_cores(job: Job, site: Site, rates: Rates, seed: int, *, is_cached: bool = False) -> int:
     """By halving; more cores never make anything later."""
 
     def is_enough(cores: int) -> bool:
-        pipeline = pipeline_of(job, site, rates, cores, is_cached=is_cached)
+        pipeline = pipeline_of(job, site, rates, cores, _nodes(job, site, cores), is_cached=is_cached)
         return _simulated(pipeline, seed).waiting_share <= job.waiting
 
     least = math.ceil(job.gpus / job.step_s * _core_s(job, site, rates, is_cached=is_cached) * (1 - job.waiting))
@@ -299,16 +317,11 @@ def _fewest_cores(job: Job, site: Site, rates: Rates, seed: int, *, is_cached: b
     return high
 
 
-def _fewest_nodes(job: Job, site: Site, rates: Rates, cores: int, seed: int) -> int:
-    """That hold the cores, and whose network carries what they read and send."""
+def _nodes(job: Job, site: Site, cores: int) -> int:
+    """That hold the cores, and whose network carries what they read and send, and is not full."""
     by_cores = math.ceil(cores / site.cores_per_node)
     if site.nic_bytes_per_s is None:
         return by_cores
-    largest = max(job.image_bytes, job.target_px * CHANNELS * SENDS[site.send])
-    nodes = max(by_cores, math.ceil(job.images_per_s * largest / site.nic_bytes_per_s * (1 - job.waiting)))
-    least = _simulated(pipeline_of(job, site, rates, cores), seed).waiting_share
-    for more in range(_MOST_NODES_TRIED):
-        outcome = _simulated(pipeline_of(job, site, rates, cores, nodes + more), seed)
-        if outcome.waiting_share <= max(job.waiting, least):
-            return nodes + more
-    return nodes + _MOST_NODES_TRIED
+    image_bytes = max(job.image_bytes, job.target_px * CHANNELS * SENDS[site.send])
+    wanted = job.images_per_s * (1 - job.waiting) * image_bytes
+    return max(by_cores, math.ceil(wanted / (_NETWORK_USE * site.nic_bytes_per_s)))

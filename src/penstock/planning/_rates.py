@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.resources import files
 from itertools import chain, combinations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 VERSION = 1
+_NEEDED = ("date", "cpu", "cores", "versions", "settings", "images")
 _FEWEST = 4  # readings; as many kinds of cost has the making of a batch that is decoded
 
 
@@ -99,6 +100,8 @@ class Rates:
         settings: what happened to the images, in the words of `ImageDataGenerator`.
         images: which they were.
         readings: at least four.
+        request_s: of a core, for a request to an object store; 0 if it was not measured.
+        requests: how that was.
     """
 
     date: str
@@ -108,10 +111,12 @@ class Rates:
     settings: Mapping[str, Any]
     images: str
     readings: tuple[Reading, ...]
+    request_s: float = 0.0
+    requests: str = ""
 
     def __post_init__(self) -> None:
         numbers = np.array([tuple(asdict(reading).values()) for reading in self.readings], float)
-        is_sound = np.isfinite(numbers).all() and (numbers >= 0).all()
+        is_sound = np.isfinite(numbers).all() and (numbers >= 0).all() and 0 <= self.request_s < float("inf")
         if len(self.readings) < _FEWEST or not is_sound or not all(r.batch_size and r.seconds for r in self.readings):
             raise ValueError(
                 f"rates should come from {_FEWEST} readings or more, of numbers that are not negative. "
@@ -159,7 +164,8 @@ class Rates:
             if whole["version"] != VERSION:
                 raise ValueError(f"version {whole['version']}, where {VERSION} is known")
             readings = tuple(Reading(**reading) for reading in whole["readings"])
-            own = {field.name: whole[field.name] for field in fields(cls) if field.name != "readings"}
+            optional = {name: whole[name] for name in ("request_s", "requests") if name in whole}
+            own = {name: whole[name] for name in _NEEDED} | optional
             return cls(**own, readings=readings)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"these are no rates ({type(error).__name__}: {error})") from error
