@@ -71,12 +71,16 @@ def plan(
     image_size: Annotated[
         str | None,
         typer.Option(
-            metavar="WxH", callback=_checked(parse_size), help="Pixels of an image as it is stored. [default: 500x375]"
+            metavar="WxH",
+            callback=_checked(parse_size),
+            help="Pixels of an image as it is stored. Left out: DIR's, or 500x375.",
         ),
     ] = None,
     image_kb: Annotated[
         float | None,
-        typer.Option(callback=_checked(positive), help="Size of its file, thousands of bytes. [default: 110]"),
+        typer.Option(
+            callback=_checked(positive), help="Size of its file, thousands of bytes. Left out: DIR's, or 110."
+        ),
     ] = None,
     target_size: Annotated[
         str, typer.Option(metavar="WxH", callback=_checked(parse_size), help="Pixels of an image in a batch.")
@@ -92,7 +96,7 @@ def plan(
         float | None,
         typer.Option(
             callback=_checked(not_negative),
-            help="Of a core for each request: the client's own work. [default: what the rates say; 0 without latency]",
+            help="Of a core for each request: the client's own work. Left out: what the rates say.",
         ),
     ] = None,
     cores_per_node: Annotated[int, typer.Option(min=1, max=10_000, help="Of a machine that makes batches.")] = 32,
@@ -101,7 +105,9 @@ def plan(
     ] = None,
     nic_gbit: Annotated[
         float | None,
-        typer.Option(callback=_checked(positive), help="Network of such a machine, Gbit/s each way. [default: any]"),
+        typer.Option(
+            callback=_checked(positive), help="Network of such a machine, Gbit/s each way. Left out: no bound."
+        ),
     ] = None,
     send: Annotated[
         str,
