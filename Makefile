@@ -49,6 +49,9 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench --rows kernels --seconds 0.3 --yardstick benchmarks/yardstick/warp.cpp \
 		--out benchmarks/records/kernels.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json README.md --markers kernels
+	$(BIN)/penstock plan --images 14e6 --step-ms 120 --measure --seconds 25 --save-rates src/penstock/planning/rates.json
+	$(BIN)/python -m penstock.bench --rows plan-cost plan-waiting plan-latency --out benchmarks/records/plan.json
+	$(BIN)/python -m penstock.bench plan benchmarks/records/plan.json PLANNING.md
 	$(BIN)/penstock bench images --out $(RECORDS)/study_images.json
 	$(BIN)/penstock bench train --batch-size 32,256,1024,4096 --workers 1,2,4 --executor threads --rounds 3 --out $(RECORDS)/study_train_memory.json
 	$(BIN)/penstock bench train --dataset cats-dogs --cold --out $(RECORDS)/study_train_disk.json

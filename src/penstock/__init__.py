@@ -6,6 +6,7 @@
     batches/   batch number n, where image and sources meet
     monitor/   what a machine and its feeds do, over time
     tracking/  what a run was made of, and what came of it
+    planning/  what feeding takes past one machine; knows none of the others
     keras/  cli/  bench/                                    what users touch
 
 Names are loaded on first touch, so that `import penstock` and every worker stay free of Keras and its back ends.

@@ -7,6 +7,7 @@
 - `study/`: what workers are worth, as `penstock bench` measures it
 - `_measure`, `_load`: rounds, medians, spread, and who else was running
 - `_rows`, `_busy_rows`, `_peer_rows`, `_feed_rows`: what is compared with what, and the target (`_row`, `_claim`)
+- `_plan_rates`, `_plan_rows`, `_plan_table`: what `penstock plan` starts from, and whether what it foretells comes true
 - `_record`, `_table`, `_machine`: what came out; JSON, and Markdown from it
 - `__main__`: the command line, `python -m penstock.bench`
 """

@@ -1,4 +1,4 @@
-"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture|study]`."""
+"""The command line: `python -m penstock.bench [run|table|readme|before-after|picture|study|plan]`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ FEED_ROW_NAMES = (
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
 SMALL_ROW_NAMES = ("fast-decoding", "small-batches", "tiny-work", "start")
 KERNEL_ROW_NAMES = ("kernels",)
+PLAN_ROW_NAMES = ("plan-cost", "plan-waiting", "plan-latency")
 _ALL_ROW_NAMES = (
     *ROW_NAMES,
     *PEER_ROW_NAMES,
@@ -45,10 +46,11 @@ _ALL_ROW_NAMES = (
     *AUTO_ROW_NAMES,
     *SMALL_ROW_NAMES,
     *KERNEL_ROW_NAMES,
+    *PLAN_ROW_NAMES,
 )
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
-_COMMANDS = ("run", "table", "readme", "before-after", "picture", "study")
+_COMMANDS = ("run", "table", "readme", "before-after", "picture", "study", "plan")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             block = study_table([StudyRecord.load(path) for path in options.records])
             _put(options.file, block, options.markers)
+        elif options.command == "plan":
+            from penstock.bench._plan_table import foretold_table, rates_table
+            from penstock.planning._rates import Rates
+
+            _put(options.file, rates_table(Rates.shipped()), "rates")
+            _put(options.file, foretold_table(Record.load(options.record)), "foretold")
         elif options.command == "table":
             sys.stdout.write(table(Record.load(options.record)))
         else:
@@ -101,6 +109,7 @@ def _run(options: argparse.Namespace) -> None:
     from penstock.bench._feed_rows import FEED_ROWS
     from penstock.bench._kernel_rows import KERNEL_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
+    from penstock.bench._plan_rows import PLAN_ROWS
     from penstock.bench._rows import READS_FILES, ROWS
     from penstock.bench._small_rows import SMALL_ROWS
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
@@ -112,7 +121,8 @@ def _run(options: argparse.Namespace) -> None:
     seconds = options.seconds or (0.02 if options.quick else 2.0)
     began = perf_counter()
     records = []
-    reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows)
+    also = {"peers-files", "feed-busy", "auto-files", "plan-cost", "plan-waiting"}
+    reads_files = {*READS_FILES, *also}.intersection(options.rows)
     has_large = "fast-decoding" in options.rows
     with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as made:
         scale = replace(made, yardstick=options.yardstick)
@@ -123,7 +133,8 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS}[name](scale)
+            rows = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS, **PLAN_ROWS}
+            row = rows[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
@@ -215,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path, help="with two markers, between which the table goes")
     study.add_argument("records", type=Path, nargs="+")
     study.add_argument("--markers", default="study", metavar="NAME", help="their name in the file (study)")
+    foretold = commands.add_parser("plan", help="put the tables of PLANNING.md between its markers")
+    foretold.add_argument("record", type=Path, help="of the rows plan-...")
+    foretold.add_argument("file", type=Path)
     return parser
 
 

@@ -52,7 +52,7 @@ def in_fresh_interpreter(name: str, unit: str, value: str, script: str, *argumen
 
     def measure(_: float) -> Reading:
         began = perf_counter()
-        values = _run(script, arguments)
+        values = run_script(script, arguments)
         return Reading(values[value], perf_counter() - began, parts=tuple(values.values()))
 
     return Side(name, unit, measure)
@@ -71,13 +71,18 @@ def from_start_until(name: str, value: str, script: str) -> Side:
 
     def measure(_: float) -> Reading:
         began = monotonic()
-        took = _run(script, ())[value] - began
+        took = run_script(script, ())[value] - began
         return Reading(took, monotonic() - began, parts=(took,))
 
     return Side(name, "s", measure)
 
 
-def _run(script: str, arguments: tuple[int, ...]) -> dict[str, float]:
+def run_script(script: str, arguments: tuple[int, ...]) -> dict[str, float]:
+    """What a script of `penstock.bench.scripts` prints at its end.
+
+    Raises:
+        BenchError: it failed, or was not done in time.
+    """
     command = [sys.executable, "-m", f"penstock.bench.scripts.{script}", *map(str, arguments)]
     try:
         done = subprocess.run(

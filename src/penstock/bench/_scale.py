@@ -19,6 +19,7 @@ class FeedScale:
         python_turns: of the loop of a batch that computes.
         stored, images: large batches, of a user's own object and of a flow.
         epochs: over which memory is watched.
+        rates_s: to measure what an image costs.
     """
 
     wait_s: float
@@ -26,6 +27,7 @@ class FeedScale:
     stored: Stored
     images: InMemory
     epochs: int
+    rates_s: float
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Scale:
             InFiles(folder),
             InFiles(large_folder or folder, batch_size=16),
             Border.of(20, 5, batch_size=128, epochs=21, keras_epochs=5),
-            FeedScale(0.5, 400_000, Stored(), InMemory(256, 299, 64, ranges=Ranges(rotation_range=45)), epochs=200),
+            FeedScale(
+                0.5, 400_000, Stored(), InMemory(256, 299, 64, ranges=Ranges(rotation_range=45)), epochs=200, rates_s=20
+            ),
             16 * 299**2,
         )
 
@@ -78,6 +82,6 @@ class Scale:
             InFiles(folder, target_px=64, batch_size=4),
             InFiles(large_folder or folder, target_px=64, batch_size=1),
             Border.of(2, 1, batch_size=8, epochs=2, keras_epochs=2),
-            FeedScale(0.01, 1000, Stored(8, 16, 4), InMemory(8, 16, 4), epochs=20),
+            FeedScale(0.01, 1000, Stored(8, 16, 4), InMemory(8, 16, 4), epochs=20, rates_s=0.1),
             299**2,
         )

@@ -46,6 +46,13 @@
     _sweep_grid       its runs
     _sweep_files      what it keeps, and what its runs have written
     _sweep_plot       the picture of its results
+    _plan_app         the options of `penstock plan`
+    _plan             what it does, step by step
+    _plan_report      what it says
+    _plan_figures     its figures
+    _plan_units       numbers and sizes as people write them
+    _plan_folder      what images of a folder are like
+    _plan_plot        the picture of it
     _bench_app        `penstock bench` and its options
     _bench            what it does, step by step
     _bench_report     what it says
@@ -87,6 +94,7 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with plain_endings():
+        import penstock.cli._plan_app
         import penstock.cli._reproduce_app
         import penstock.cli._sweep_app
         import penstock.cli._train_app  # noqa: F401, they add their commands

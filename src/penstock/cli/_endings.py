@@ -16,6 +16,7 @@ FAILED, INTERRUPTED = 1, 130  # 130: what shells report for a program that Ctrl-
 FOUND, CANNOT_SCAN = 1, 2  # of `penstock check`, as of grep
 CANNOT_TRAIN = 2
 CANNOT_MEASURE = 2  # of `penstock bench`
+CANNOT_PLAN = 2
 
 
 class CommandError(Exception):
