@@ -22,7 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from penstock.cli._app import app
-from penstock.cli._child import Child, Ended, Launch, run_child
+from penstock.cli._child import Ended, Launch
 from penstock.cli._endings import CommandError, StoppedInOrder
 from penstock.cli._recipe import filled_in
 from penstock.cli._reproduce import DIFFERENT, SAME, ReproduceOptions, run_reproduce
@@ -258,29 +258,6 @@ def test_ctrl_c_ends_the_program_and_says_so(store: FakeStore, project: Path) ->
     with pytest.raises(StoppedInOrder, match="the script has ended, too") as stopped:
         reproduced(store, Program(store, project, Ended(130, PID, signal.SIGINT)))
     assert stopped.value.code == 130
-
-
-WAITS = """
-import os, signal, sys
-signal.signal(signal.SIGINT, lambda *_: (print("asked", flush=True), sys.exit(7)))
-os.kill(int(sys.argv[1]), signal.SIGINT)  # as Ctrl-C would the command
-while True:
-    signal.pause()
-"""
-
-
-def test_ctrl_c_is_passed_on_and_the_program_may_end_in_order(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    ended = run_child(Launch((sys.executable, "-c", WAITS, str(os.getpid())), tmp_path, dict(os.environ), log))
-    assert (ended.code, ended.signal, log.read_text()) == (7, signal.SIGINT, "asked\n")
-
-
-def test_a_child_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
-    child = Child(Launch((sys.executable, "-c", deaf), tmp_path, dict(os.environ), tmp_path / "log.txt"))
-    child.ask(signal.SIGINT, grace_s=-1.0)
-    child.hurry()
-    assert child.wait(30) in (-signal.SIGKILL, -signal.SIGINT)  # the latter before it has become deaf
 
 
 def test_the_command_line_says_2_where_there_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

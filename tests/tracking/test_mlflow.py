@@ -17,7 +17,9 @@ pytest.importorskip("mlflow")
 from penstock.tracking._mlflow import MlflowStore
 
 
-def test_what_is_written_is_read(mlflow_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_is_read(
+    mlflow_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     store = MlflowStore(mlflow_store, make=False)
     run = store.begin("an experiment", "a name", {"a tag": "x" * 9000}, 1000.5)
@@ -52,6 +54,7 @@ def test_what_is_written_is_read(mlflow_store: str, tmp_path: Path, monkeypatch:
     assert store.matching("no such run' OR 'x") == []
     assert list(tmp_path.iterdir()) == []  # files lie beside the store, wherever the program works
     assert run not in [each.id for each in store.runs(100, "RUNNING")]
+    assert capfd.readouterr() == ("", "")  # MLflow would draw bars
 
 
 def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ _PATIENCE = {
     # It would tell its makers how it is used.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_TERMINAL": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -61,6 +62,7 @@ class MlflowStore:
             from mlflow.tracking import MlflowClient
 
             self._mlflow: Any = mlflow
+        with _quiet():  # once more: what is imported sets up its own logging
             address = str(mlflow.get_tracking_uri() if uri is None else uri)
             self._uri, self._address = mask_tokens(address), _absolute(address)
             self._path = _sqlite_path(address)
