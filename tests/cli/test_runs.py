@@ -57,13 +57,13 @@ def store() -> FakeStore:
     return made
 
 
-def console(out: io.StringIO) -> Console:
-    return Console(file=out, width=240, markup=False, highlight=False)
+def console(out: io.StringIO, width: int = 240) -> Console:
+    return Console(file=out, width=width, markup=False, highlight=False)
 
 
-def listed(store: FakeStore, where: str = "", sort: str = "", limit: int = 20) -> str:
+def listed(store: FakeStore, where: str = "", sort: str = "", limit: int = 20, width: int = 240) -> str:
     out = io.StringIO()
-    run_runs(RunsOptions(None, where, limit, sort), RunsReport(console(out)), lambda _: store)
+    run_runs(RunsOptions(None, where, limit, sort), RunsReport(console(out, width)), lambda _: store)
     return out.getvalue()
 
 
@@ -76,6 +76,7 @@ def test_runs_are_listed_the_newest_first(store: FakeStore) -> None:
     assert ids(said) == ["00000003", "00000002", "00000001"]
     line = next(line for line in said.splitlines() if "00000002" in line)
     for word in (
+        "run-1",
         "FINISHED",
         "90.0 s",
         "train.py",
@@ -89,6 +90,16 @@ def test_runs_are_listed_the_newest_first(store: FakeStore) -> None:
         assert word in line
     assert said.rstrip().endswith("3 runs in fake://")
     assert ids(listed(store, limit=1)) == ["00000003"]
+
+
+def test_a_narrow_terminal_has_room_for_what_tells_runs_apart(store: FakeStore) -> None:
+    for width, words in ((80, ()), (120, ("1,234", "25 %"))):
+        said = listed(store, width=width)
+        assert ids(said) == ["00000003", "00000002", "00000001"]
+        for word in ("run-1", "FINISHED", "90.0 s", "val_accuracy 0.9", "loss 0.1", *words):
+            assert word in said
+        assert "…" not in said
+        assert max(map(len, said.splitlines())) <= width
 
 
 @pytest.mark.parametrize(
