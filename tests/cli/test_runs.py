@@ -162,6 +162,22 @@ def test_what_differs_is_shown_side_by_side(store: FakeStore) -> None:
     assert re.search(r"val_accuracy +0\.75 +0\.9", said)
 
 
+def test_streams_are_compared_as_far_as_all_have_digests(store: FakeStore) -> None:
+    for run, digests in (("00000001", "aa bb cc"), ("00000002", "aa bb"), ("00000003", "aa dd")):
+        known = {"digests": digests, "digest": digests.split()[-1], "digest_batches": str(len(digests.split()))}
+        store.log_params(run, {f"stream.{name}": value for name, value in known.items()})
+    assert "data: 2 entries, all the same" in compared(store, "00000001", "00000002")  # no more was there time for
+    assert re.search(r"stream\.digest of epoch 0, 2 batches +bb +bb +dd", compared(store, *ids(listed(store))[::-1]))
+
+
+def test_the_same_number_is_no_difference(store: FakeStore) -> None:
+    for run, word, version in (("00000001", "20", "2.1"), ("00000002", "20.0", "2.10")):
+        store.log_params(run, {"generator.rotation_range": word, "version.scipy": version})
+    said = compared(store, "00000001", "00000002")
+    assert "rotation_range" not in said
+    assert re.search(r"version\.scipy +2\.1 +2\.10", said)
+
+
 def test_the_page_needs_nothing_else_and_says_all_of_it(store: FakeStore, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "page.html"
     assert compared(store, "00000001", "00000002", out=path).endswith(f"Wrote {path}\n")
@@ -194,7 +210,7 @@ def test_files_of_the_users_stay(store: FakeStore, tmp_path: Path, name: str) ->
 def test_runs_that_there_are_not(store: FakeStore) -> None:
     with pytest.raises(CommandError, match="fake:// has no run 'abc'"):
         compared(store, "00000001", "abc")
-    with pytest.raises(CommandError, match=r"'0000' is the beginning of several runs: 00000001 \(run-0\), 00000002"):
+    with pytest.raises(CommandError, match=r"'0000' stands for several runs: 00000001 \(run-0\), 00000002"):
         compared(store, "0000", "00000001")
     with pytest.raises(CommandError, match="Runs should be different ones"):
         compared(store, "00000001", "run-0")

@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from time import time
 from typing import Any, final
@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from penstock._errors import StoreError
+from penstock.tracking._alone import alone_in
 from penstock.tracking._secrets import mask_tokens
 from penstock.tracking._store import Point, Run, Status
 
@@ -66,9 +67,11 @@ class MlflowStore:
             address = str(mlflow.get_tracking_uri() if uri is None else uri)
             self._uri, self._address = mask_tokens(address), _absolute(address)
             self._path = _sqlite_path(address)
-            _check(address, self._uri, make)
-            with _as_store_error(self._uri):
-                self._client: Any = MlflowClient(address)
+            # Two that make one at once would both make each of its tables.
+            with nullcontext() if self._path is None else alone_in(self._path.absolute().parent):
+                _check(address, self._uri, make)
+                with _as_store_error(self._uri):
+                    self._client: Any = MlflowClient(address)
 
     @property
     def uri(self) -> str:
