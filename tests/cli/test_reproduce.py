@@ -188,6 +188,34 @@ def test_the_recorded_script_runs_where_it_was_edited(store: FakeStore, project:
     assert (project / "train.py").read_text() == "raise SystemExit('edited')"
 
 
+def test_it_runs_in_the_recorded_environment_and_says_what_else_is_set(
+    store: FakeStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # as `penstock` itself does, and the script has not
+    monkeypatch.setenv("XLA_FLAGS", "--xla_x=1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    program = Program(store, project)
+    said = reproduced(store, program)[1]
+    found = program.launches[0].environment
+    assert [found.get(name) for name in ("KERAS_BACKEND", "XLA_FLAGS")] == ["jax", "--xla_x=1"]
+    assert "TF_ENABLE_ONEDNN_OPTS" not in found
+    assert "With KERAS_BACKEND=jax\n" in said
+    line = next(line for line in said.splitlines() if line.startswith("Set here, and not when it was recorded: "))
+    assert "XLA_FLAGS=--xla_x=1" in line
+    assert "CUDA_VISIBLE_DEVICES" not in line
+
+
+def test_a_secret_in_the_script_is_said_to_be_masked_only_where_that_text_runs(store: FakeStore, project: Path) -> None:
+    store.log_file("00000001", "penstock/script/train.py", b'TOKEN = "***"\n')
+    (project / "train.py").write_text('TOKEN = "hunter2"\n')
+    program = Program(store, project)
+    assert "was masked" not in reproduced(store, program)[1].replace("KERAS_SECRET", "")
+    assert program.texts["work/train.py"] == b'TOKEN = "hunter2"\n'
+    (project / "train.py").write_text('TOKEN = "hunter2"  # edited\n')
+    assert 'The script as it was recorded holds "***"' in reproduced(store, program)[1]
+
+
 def test_data_beside_the_working_folder_are_linked_where_the_script_looks(
     store: FakeStore, project: Path, tmp_path: Path
 ) -> None:

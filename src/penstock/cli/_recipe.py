@@ -11,11 +11,15 @@ from typing import Any
 
 from penstock.cli._endings import CommandError
 from penstock.cli._train_options import TRAIN_COMMAND, TRAIN_CONTINUES
+from penstock.tracking._environment import what_counts
 from penstock.tracking._secrets import MASK
 from penstock.tracking._store import Run, Store
 
 _VERSION = 1  # of run.json
-_OF_THE_MACHINE = ("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "CUDA_CACHE_PATH", "NUMBA_CACHE_DIR")
+_OF_THE_MACHINE = (
+    "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "CUDA_CACHE_PATH", "NUMBA_CACHE_DIR", "KERAS_HOME",
+)  # fmt: skip
+_OF_THE_COMMAND = ("TF_ENABLE_ONEDNN_OPTS",)  # which `main` sets, for itself
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Recipe:
     environment: Mapping[str, str]
     masked: tuple[str, ...]
     data: tuple[str, ...]
+
+    def environment_here(self, here: Mapping[str, str]) -> dict[str, str]:
+        """All of the environment to run it in: what there is, with what was recorded."""
+        return {name: value for name, value in here.items() if name not in _OF_THE_COMMAND} | dict(self.environment)
+
+    def unknown_then(self, here: Mapping[str, str]) -> dict[str, str]:
+        """What makes a difference in the environment here, and was not in it then."""
+        then = (*self.environment, *self.masked, *_OF_THE_MACHINE, *_OF_THE_COMMAND)
+        return {name: value for name, value in what_counts(here).items() if name not in then}
 
 
 def read_recipe(store: Store, run: Run) -> Recipe:

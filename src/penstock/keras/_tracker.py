@@ -33,17 +33,13 @@ from penstock.keras._run_params import (
 from penstock.keras._stream import Stream
 from penstock.keras._verdict import FeedPeriod
 from penstock.monitor._records import TIME, Records
+from penstock.tracking._environment import what_counts
 from penstock.tracking._messages import Begin, End, Epoch, More
 from penstock.tracking._processes import Process
 from penstock.tracking._recorder import PATIENCE_S, Recorder
 from penstock.tracking._secrets import mask_argv, mask_value
 from penstock.tracking._store import Status
 
-# What makes a difference to results; not all of "TF_", which is Terraform's, too.
-_ENVIRONMENT = (
-    "CUDA_", "JAX_", "KERAS_", "MKL_", "NUMBA_", "OMP_", "PENSTOCK_", "PYTHONHASHSEED", "TF_CPP_", "TF_CUDNN_",
-    "TF_DETERMINISTIC_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_XLA_", "XLA_",
-)  # fmt: skip
 _DIGEST_BATCHES, _DIGEST_S = 8, 0.5
 _MEANS = ("cpu_percent", "memory_mb")  # of the monitor's columns, and those of GPUs
 
@@ -234,9 +230,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             argv=mask_argv(sys.argv),
             script=_script(),
             folder=os.getcwd(),
-            environment={
-                name: mask_value(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)
-            },
+            environment={name: mask_value(name, value) for name, value in what_counts(os.environ).items()},
             process=Process.this(),
             time_s=time(),
             paths=paths,

@@ -120,10 +120,10 @@ def mask_text(text: str) -> str:
 
 
 def mask_diff(diff: str) -> str:
-    """What Git prints: as scripts are, and in files that are not Python's, all that follows such a name.
+    r"""What Git prints: as scripts are, and in files that are not Python's, all that follows such a name.
 
     Example:
-        >>> print(mask_diff("diff --git a/.env b/.env\\n+export API_KEY=abc\\n+EPOCHS=3"))
+        >>> print(mask_diff("diff --git a/.env b/.env\n+export API_KEY=abc\n+EPOCHS=3"))
         diff --git a/.env b/.env
         +export API_KEY=***
         +EPOCHS=3
