@@ -17,7 +17,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -33,7 +32,8 @@ from penstock.cli._train_options import TrainOptions
 from penstock.cli._train_report import TrainReport
 from penstock.tracking._processes import Process
 from penstock.tracking._store import Run
-from stores import FakeStore
+from photographs import write_light_and_dark
+from stores import FakeStore, WrittenHere
 
 SCRIPT = b"import penstock\n"
 PID = 4321  # of the program that a fake runs
@@ -307,11 +307,7 @@ def test_the_command_line_says_2_where_there_is_no_store(tmp_path: Path, monkeyp
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    for number, name in enumerate(("cats", "dogs")):
-        (folder / name).mkdir()
-        for k in range(6):
-            pixels = np.random.default_rng([number, k]).integers(0, 128, (20, 20, 3)) + 100 * number
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{k}.png")
+    write_light_and_dark(folder, 6)
     return folder
 
 
@@ -349,10 +345,11 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Real ones, in a real store and, at last, in a real process."""
+    """Real ones, in a real store and, at last, in real processes: one that trains and one that writes."""
     from penstock.tracking._mlflow import MlflowStore
 
     monkeypatch.setattr("penstock.cli._models.build_model", small_model)
+    monkeypatch.setattr("penstock.keras._tracker.Recorder", WrittenHere)
     store = MlflowStore(mlflow_store, make=False)
     settings = {"epochs": 2, "batch_size": 4, "size": (24, 24), "workers": 0, "augment": "rotation_range=30"}
     tracking = {"track": True, "store": mlflow_store, "out": tmp_path / "run"}

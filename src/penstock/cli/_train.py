@@ -139,7 +139,8 @@ def _train(
     from penstock.cli._train_loop import FeedFailed, TrainingLoop, TrainingStopped
     from penstock.cli._train_track import callbacks
 
-    tracking = callbacks(options, folder, training)
+    # Of what is finished there is nothing more to record.
+    tracking = callbacks(options, folder, training) if state.epoch < options.epochs else ()
     loop = TrainingLoop(
         model,
         training,

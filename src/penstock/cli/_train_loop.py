@@ -214,6 +214,8 @@ class TrainingLoop:
             if text is None:
                 raise
             is_over = self.state.logs is not None
+            # On JAX, `evaluate` that is left so keeps the weights to itself.
+            getattr(self._model, "jax_state_sync", lambda: None)()
             self.save(self.state.batch if is_over else callback.done, self.state.logs)
             raise FeedFailed(text) from error
 
