@@ -248,6 +248,11 @@ def test_bad_input_is_said_and_nothing_runs_or_is_written(store: FakeStore, proj
     assert not (tmp_path / "new").exists()
     store.log_params("00000001", {"data.directory": str(tmp_path)})
     refused("--data cannot replace .* the script gives the whole path", data=project)
+    known = json.loads(store.files["00000001", "penstock/run.json"])
+    store.log_file("00000001", "penstock/run.json", json.dumps({**known, "script": None}).encode())
+    refused("was no script's")
+    store.log_file("00000001", "penstock/script/notebook.py", b"# %%")
+    refused("is a notebook's.*among its files, as penstock/script/notebook.py")
     store.files["00000001", "penstock/run.json"] = b'{"version": 2}'
     refused("recorded by another version of penstock, as format 2")
     store.files["00000001", "penstock/run.json"] = b"{"

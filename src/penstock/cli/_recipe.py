@@ -13,7 +13,7 @@ from penstock.cli._endings import CommandError
 from penstock.cli._train_options import TRAIN_COMMAND, TRAIN_CONTINUES
 from penstock.tracking._environment import what_counts
 from penstock.tracking._secrets import MASK
-from penstock.tracking._store import Run, Store
+from penstock.tracking._store import NOTEBOOK, Run, Store
 
 _VERSION = 1  # of run.json
 _OF_THE_MACHINE = (
@@ -74,8 +74,13 @@ def read_recipe(store: Store, run: Run) -> Recipe:
         first = _first(store, run)
         return Recipe(run, first, Path(known["folder"]), None, b"", arguments, environment, masked, read)
     if known["script"] is None:
+        if store.read_file(run.id, f"penstock/script/{NOTEBOOK}") is not None:
+            raise CommandError(
+                f"Run {run.id[:8]} is a notebook's, and only scripts and `penstock train --track` can be run again. "
+                f"The cells that it had run are among its files, as penstock/script/{NOTEBOOK}."
+            )
         raise CommandError(
-            f"Run {run.id[:8]} was no script's (a notebook's, or that of `python -c`), and cannot be run again."
+            f"Run {run.id[:8]} was no script's (but `python -c`'s or standard input's), and cannot be run again."
         )
     script = Path(known["script"])
     text = store.read_file(run.id, f"penstock/script/{script.name}")

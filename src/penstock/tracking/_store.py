@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+NOTEBOOK = "notebook.py"  # in place of a script's name: the cells that had been run
 
 
 @dataclass(frozen=True)
