@@ -136,8 +136,9 @@ class MlflowStore:
             found = []
             if _ID.fullmatch(prefix):
                 found = list(self._found(f"attributes.run_id LIKE '{prefix}%'", 20))
-            if not found and "'" not in prefix:
-                found = list(self._found(f"attributes.run_name = '{prefix}'", 20))
+            quote = next((each for each in ("'", '"', "`") if each not in prefix), None)
+            if not found and quote is not None:
+                found = list(self._found(f"attributes.run_name = {quote}{prefix}{quote}", 20))
             return [_run(each) for each in found]
 
     def history(self, run: str, metric: str) -> Sequence[Point]:
