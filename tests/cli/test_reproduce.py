@@ -364,7 +364,7 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     stopped = json.loads((tmp_path / "run" / "tracked.json").read_text())["run"]
     said = trained(TrainOptions(photographs, **tracking, resume=True, workers=0, given=()))
     went_on = json.loads((tmp_path / "run" / "tracked.json").read_text())["run"]
-    assert f"Recorded as run {went_on[:8]}" in said
+    assert f"Recorded as run {went_on[:8]}; see it with `penstock runs --store {mlflow_store}`" in said
 
     (old,), (new,) = store.matching(stopped), store.matching(went_on)
     assert (old.status, old.tags["penstock.end"]) == ("KILLED", "Ctrl-C")

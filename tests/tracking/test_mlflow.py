@@ -52,6 +52,9 @@ def test_what_is_written_is_read(
     assert store.read_file(run, "penstock/deep/file.txt") == b"content"
     assert store.read_file(run, "penstock/deep/other.txt") is None
     assert store.matching("no such run' OR 'x") == []
+    quoted = store.begin(None, "it's", {"a\nb": "c\nd"}, 1004.0)
+    assert [each.id for each in store.matching("it's")] == [quoted]
+    store.end(quoted, "FINISHED")
     assert list(tmp_path.iterdir()) == []  # files lie beside the store, wherever the program works
     assert run not in [each.id for each in store.runs(100, "RUNNING")]
     assert capfd.readouterr() == ("", "")  # MLflow would draw bars

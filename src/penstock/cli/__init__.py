@@ -29,6 +29,7 @@
     _models           models by name
     _train_data       the images
     _train_loop       fitting, so that it can stop after any batch
+    _train_callbacks  what Keras calls meanwhile
     _train_state      where a run is, in a file
     _train_files      the run's folder
     _confusion        which classes are taken for which

@@ -166,7 +166,7 @@ def _train(
             f"there. `penstock check {options.directory}` lists all such files; --on-error skip leaves them out."
         ) from None
     if tracking:
-        report.tracked(tracking[-1].run)
+        report.tracked(tracking[-1].run, options.store)
     return loop.state
 
 

@@ -39,7 +39,7 @@ from penstock.tracking._messages import Begin, End, Epoch, More
 from penstock.tracking._processes import Process
 from penstock.tracking._recorder import PATIENCE_S, Recorder
 from penstock.tracking._secrets import mask_argv, mask_value
-from penstock.tracking._store import NOTEBOOK, Status
+from penstock.tracking._store import NOTEBOOK, Status, runs_command
 
 _DIGEST_BATCHES, _DIGEST_S = 8, 0.5
 _MEANS = ("cpu_percent", "memory_mb")  # of the monitor's columns, and those of GPUs
@@ -203,7 +203,8 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         self._warn()
         recorder = self._recorder
         if recorder is not None and not self._has_warned and (run := recorder.run_id(0)) is not None:
-            notice(f"penstock: recorded as run {run[:8]} in {recorder.store}; see it with `penstock runs`")
+            see = runs_command(self._address)
+            notice(f"penstock: recorded as run {run[:8]} in {recorder.store}; see it with `{see}`")
 
     # --- inside ---
 
