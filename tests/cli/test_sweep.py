@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 import penstock.cli._sweep_app
 from penstock.cli._app import app
 from penstock.cli._child import Child, Launch
+from penstock.cli._curves import show_epochs
 from penstock.cli._endings import CommandError, StoppedInOrder
 from penstock.cli._sweep import ALL_FINISHED, PENSTOCK, SOME_FAILED, SweepOptions, run_sweep
 from penstock.cli._sweep_files import SweepFolder
@@ -263,6 +266,15 @@ def test_runs_are_processes_that_write_a_log(images: Path, tmp_path: Path) -> No
     code, _ = swept(images, tmp_path / "sweep", "--seed", "0", start=start)
     assert code == ALL_FINISHED
     assert (tmp_path / "sweep" / "seed=0" / "train.log").read_text().startswith("penstock ")
+
+
+def test_a_single_epoch_is_one_tick() -> None:
+    axes = Figure().subplots()
+    axes.plot([1], [0.5])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    show_epochs(axes, [1, 1])
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
 
 
 @pytest.mark.parametrize("width", [80, 120])
