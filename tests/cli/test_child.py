@@ -73,11 +73,12 @@ def test_nothing_is_left_of_a_program_that_has_ended(tmp_path: Path) -> None:
 
 
 WISHES = """
-import pathlib, signal, sys
+import pathlib, select, sys
 from penstock.cli._stop_signals import stop_wishes
 with stop_wishes() as wish:
     print("ready", flush=True)
-    signal.pause()
+    while not wish:  # the signal may come before anything could wait for it
+        select.select([], [], [], 0.05)
     print("it is over", flush=True)
     print("it is over", flush=True, file=sys.stderr)
     pathlib.Path(sys.argv[1]).write_text(wish.signal.name)
