@@ -56,7 +56,6 @@ def curves(comparison: Comparison, kind: str, *, dark: bool = False) -> bytes | 
                     label=f"{run.id[:8]} {run.name}",
                 )  # fmt: skip
             axes.set_title(name, loc="left", fontsize="medium")
-            axes.xaxis.get_major_locator().set_params(integer=True)
             show_epochs(axes, [point.step + 1 for points in lines for point in points])
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", alpha=0.25)
@@ -78,7 +77,8 @@ def thickness(number: int) -> dict[str, Any]:
 
 
 def show_epochs(axes: Any, epochs: Collection[int]) -> None:
-    """Where there is but one, matplotlib would show thousandths of it."""
+    """Whole ones: where there is but one, matplotlib would show thousandths of it."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if len(set(epochs)) == 1:
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 

@@ -22,7 +22,6 @@ def save_plot(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
         ModuleNotFoundError: matplotlib is not installed.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8.0, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -37,7 +36,6 @@ def save_plot(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
         )  # fmt: skip
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy, %")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     show_epochs(axes, [epoch + 1 for name in best_first for epoch in range(len(accuracies[name]))])
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower left", fontsize="small", frameon=False)
