@@ -1,4 +1,4 @@
-"""Folders of small JPEG files."""
+"""Folders of small image files."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ def write_photographs(folder: Path, **counts: int) -> None:
         for k in range(count):
             pixels = np.random.default_rng([number, k]).integers(0, 256, (40, 50, 3), np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{k}.jpg")
+
+
+def write_light_and_dark(folder: Path, count: int) -> None:
+    """Two classes, which a model learns to tell apart at once."""
+    for number, name in enumerate(("cats", "dogs")):
+        (folder / name).mkdir(parents=True)
+        for k in range(count):
+            pixels = np.random.default_rng([number, k]).integers(0, 128, (40, 50, 3)) + 100 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{k:02}.png")

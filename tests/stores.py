@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import StoreError
-from penstock.tracking._messages import Begin
+from penstock.tracking._messages import Answer, Began, Begin, End
 from penstock.tracking._processes import Process
+from penstock.tracking._scribe import Scribe
 from penstock.tracking._store import Point, Run, Status
 
 
@@ -76,6 +79,46 @@ class FakeStore:
 
     def _change(self, run: str, **changes: Any) -> None:
         self.kept[run] = replace(self.kept[run], **changes)
+
+
+class WrittenHere:
+    """Stands for the recorder, and writes into a store of MLflow's from a thread: MLflow is loaded here already."""
+
+    def __init__(self, begin: Begin, at_loss: Callable[[], End], patience_s: float) -> None:
+        self.troubles: list[str] = []
+        self.has_ended = False
+        self._began: Began | None = None
+        self._patience_s = patience_s
+        self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="penstock-written-here")
+        self._thread.start()
+        self.send(begin)
+
+    def send(self, message: Any) -> None:
+        self._messages.put(message() if callable(message) else message)
+
+    def end(self, end: End) -> None:
+        self.send(end)
+        self._thread.join(self._patience_s)
+        self.has_ended = True
+
+    def run_id(self, timeout_s: float) -> str | None:
+        return self._began and self._began.run
+
+    @property
+    def store(self) -> str | None:
+        return self._began and self._began.store
+
+    def _write(self) -> None:
+        from penstock.tracking._mlflow import MlflowStore
+
+        Scribe(lambda uri: MlflowStore(uri, make=True), self._told).write_all(self._messages.get)
+
+    def _told(self, answer: Answer) -> None:
+        if isinstance(answer, Began):
+            self._began = answer
+        else:
+            self.troubles.append(answer.what)
 
 
 def begin(**changes: Any) -> Begin:

@@ -17,12 +17,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
 from penstock.cli._app import app
-from penstock.cli._child import Child, Ended, Launch, run_child
+from penstock.cli._child import Ended, Launch
 from penstock.cli._endings import CommandError, StoppedInOrder
 from penstock.cli._recipe import filled_in
 from penstock.cli._reproduce import DIFFERENT, SAME, ReproduceOptions, run_reproduce
@@ -33,7 +32,8 @@ from penstock.cli._train_options import TrainOptions
 from penstock.cli._train_report import TrainReport
 from penstock.tracking._processes import Process
 from penstock.tracking._store import Run
-from stores import FakeStore
+from photographs import write_light_and_dark
+from stores import FakeStore, WrittenHere
 
 SCRIPT = b"import penstock\n"
 PID = 4321  # of the program that a fake runs
@@ -188,6 +188,34 @@ def test_the_recorded_script_runs_where_it_was_edited(store: FakeStore, project:
     assert (project / "train.py").read_text() == "raise SystemExit('edited')"
 
 
+def test_it_runs_in_the_recorded_environment_and_says_what_else_is_set(
+    store: FakeStore, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # as `penstock` itself does, and the script has not
+    monkeypatch.setenv("XLA_FLAGS", "--xla_x=1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    program = Program(store, project)
+    said = reproduced(store, program)[1]
+    found = program.launches[0].environment
+    assert [found.get(name) for name in ("KERAS_BACKEND", "XLA_FLAGS")] == ["jax", "--xla_x=1"]
+    assert "TF_ENABLE_ONEDNN_OPTS" not in found
+    assert "With KERAS_BACKEND=jax\n" in said
+    line = next(line for line in said.splitlines() if line.startswith("Set here, and not when it was recorded: "))
+    assert "XLA_FLAGS=--xla_x=1" in line
+    assert "CUDA_VISIBLE_DEVICES" not in line
+
+
+def test_a_secret_in_the_script_is_said_to_be_masked_only_where_that_text_runs(store: FakeStore, project: Path) -> None:
+    store.log_file("00000001", "penstock/script/train.py", b'TOKEN = "***"\n')
+    (project / "train.py").write_text('TOKEN = "hunter2"\n')
+    program = Program(store, project)
+    assert "was masked" not in reproduced(store, program)[1].replace("KERAS_SECRET", "")
+    assert program.texts["work/train.py"] == b'TOKEN = "hunter2"\n'
+    (project / "train.py").write_text('TOKEN = "hunter2"  # edited\n')
+    assert 'The script as it was recorded holds "***"' in reproduced(store, program)[1]
+
+
 def test_data_beside_the_working_folder_are_linked_where_the_script_looks(
     store: FakeStore, project: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +248,11 @@ def test_bad_input_is_said_and_nothing_runs_or_is_written(store: FakeStore, proj
     assert not (tmp_path / "new").exists()
     store.log_params("00000001", {"data.directory": str(tmp_path)})
     refused("--data cannot replace .* the script gives the whole path", data=project)
+    known = json.loads(store.files["00000001", "penstock/run.json"])
+    store.log_file("00000001", "penstock/run.json", json.dumps({**known, "script": None}).encode())
+    refused("was no script's")
+    store.log_file("00000001", "penstock/script/notebook.py", b"# %%")
+    refused("is a notebook's.*among its files, as penstock/script/notebook.py")
     store.files["00000001", "penstock/run.json"] = b'{"version": 2}'
     refused("recorded by another version of penstock, as format 2")
     store.files["00000001", "penstock/run.json"] = b"{"
@@ -260,29 +293,6 @@ def test_ctrl_c_ends_the_program_and_says_so(store: FakeStore, project: Path) ->
     assert stopped.value.code == 130
 
 
-WAITS = """
-import os, signal, sys
-signal.signal(signal.SIGINT, lambda *_: (print("asked", flush=True), sys.exit(7)))
-os.kill(int(sys.argv[1]), signal.SIGINT)  # as Ctrl-C would the command
-while True:
-    signal.pause()
-"""
-
-
-def test_ctrl_c_is_passed_on_and_the_program_may_end_in_order(tmp_path: Path) -> None:
-    log = tmp_path / "log.txt"
-    ended = run_child(Launch((sys.executable, "-c", WAITS, str(os.getpid())), tmp_path, dict(os.environ), log))
-    assert (ended.code, ended.signal, log.read_text()) == (7, signal.SIGINT, "asked\n")
-
-
-def test_a_child_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('ready', flush=True); signal.pause()"
-    child = Child(Launch((sys.executable, "-c", deaf), tmp_path, dict(os.environ), tmp_path / "log.txt"))
-    child.ask(signal.SIGINT, grace_s=-1.0)
-    child.hurry()
-    assert child.wait(30) in (-signal.SIGKILL, -signal.SIGINT)  # the latter before it has become deaf
-
-
 def test_the_command_line_says_2_where_there_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     import penstock.cli._reproduce_app  # noqa: F401, it adds its command
@@ -302,11 +312,7 @@ def test_the_command_line_says_2_where_there_is_no_store(tmp_path: Path, monkeyp
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    for number, name in enumerate(("cats", "dogs")):
-        (folder / name).mkdir()
-        for k in range(6):
-            pixels = np.random.default_rng([number, k]).integers(0, 128, (20, 20, 3)) + 100 * number
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{k}.png")
+    write_light_and_dark(folder, 6)
     return folder
 
 
@@ -344,10 +350,11 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Real ones, in a real store and, at last, in a real process."""
+    """Real ones, in a real store and, at last, in real processes: one that trains and one that writes."""
     from penstock.tracking._mlflow import MlflowStore
 
     monkeypatch.setattr("penstock.cli._models.build_model", small_model)
+    monkeypatch.setattr("penstock.keras._tracker.Recorder", WrittenHere)
     store = MlflowStore(mlflow_store, make=False)
     settings = {"epochs": 2, "batch_size": 4, "size": (24, 24), "workers": 0, "augment": "rotation_range=30"}
     tracking = {"track": True, "store": mlflow_store, "out": tmp_path / "run"}
@@ -357,7 +364,7 @@ def test_a_tracked_run_stops_goes_on_and_is_reproduced(
     stopped = json.loads((tmp_path / "run" / "tracked.json").read_text())["run"]
     said = trained(TrainOptions(photographs, **tracking, resume=True, workers=0, given=()))
     went_on = json.loads((tmp_path / "run" / "tracked.json").read_text())["run"]
-    assert f"Recorded as run {went_on[:8]}" in said
+    assert f"Recorded as run {went_on[:8]}; see it with `penstock runs --store {mlflow_store}`" in said
 
     (old,), (new,) = store.matching(stopped), store.matching(went_on)
     assert (old.status, old.tags["penstock.end"]) == ("KILLED", "Ctrl-C")

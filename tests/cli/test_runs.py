@@ -57,13 +57,13 @@ def store() -> FakeStore:
     return made
 
 
-def console(out: io.StringIO) -> Console:
-    return Console(file=out, width=240, markup=False, highlight=False)
+def console(out: io.StringIO, width: int = 240) -> Console:
+    return Console(file=out, width=width, markup=False, highlight=False)
 
 
-def listed(store: FakeStore, where: str = "", sort: str = "", limit: int = 20) -> str:
+def listed(store: FakeStore, where: str = "", sort: str = "", limit: int = 20, width: int = 240) -> str:
     out = io.StringIO()
-    run_runs(RunsOptions(None, where, limit, sort), RunsReport(console(out)), lambda _: store)
+    run_runs(RunsOptions(None, where, limit, sort), RunsReport(console(out, width)), lambda _: store)
     return out.getvalue()
 
 
@@ -76,6 +76,7 @@ def test_runs_are_listed_the_newest_first(store: FakeStore) -> None:
     assert ids(said) == ["00000003", "00000002", "00000001"]
     line = next(line for line in said.splitlines() if "00000002" in line)
     for word in (
+        "run-1",
         "FINISHED",
         "90.0 s",
         "train.py",
@@ -89,6 +90,16 @@ def test_runs_are_listed_the_newest_first(store: FakeStore) -> None:
         assert word in line
     assert said.rstrip().endswith("3 runs in fake://")
     assert ids(listed(store, limit=1)) == ["00000003"]
+
+
+def test_a_narrow_terminal_has_room_for_what_tells_runs_apart(store: FakeStore) -> None:
+    for width, words in ((80, ()), (120, ("1,234", "25 %"))):
+        said = listed(store, width=width)
+        assert ids(said) == ["00000003", "00000002", "00000001"]
+        for word in ("run-1", "FINISHED", "90.0 s", "val_accuracy 0.9", "loss 0.1", *words):
+            assert word in said
+        assert "…" not in said
+        assert max(map(len, said.splitlines())) <= width
 
 
 @pytest.mark.parametrize(
@@ -151,6 +162,22 @@ def test_what_differs_is_shown_side_by_side(store: FakeStore) -> None:
     assert re.search(r"val_accuracy +0\.75 +0\.9", said)
 
 
+def test_streams_are_compared_as_far_as_all_have_digests(store: FakeStore) -> None:
+    for run, digests in (("00000001", "aa bb cc"), ("00000002", "aa bb"), ("00000003", "aa dd")):
+        known = {"digests": digests, "digest": digests.split()[-1], "digest_batches": str(len(digests.split()))}
+        store.log_params(run, {f"stream.{name}": value for name, value in known.items()})
+    assert "data: 2 entries, all the same" in compared(store, "00000001", "00000002")  # no more was there time for
+    assert re.search(r"stream\.digest of epoch 0, 2 batches +bb +bb +dd", compared(store, *ids(listed(store))[::-1]))
+
+
+def test_the_same_number_is_no_difference(store: FakeStore) -> None:
+    for run, word, version in (("00000001", "20", "2.1"), ("00000002", "20.0", "2.10")):
+        store.log_params(run, {"generator.rotation_range": word, "version.scipy": version})
+    said = compared(store, "00000001", "00000002")
+    assert "rotation_range" not in said
+    assert re.search(r"version\.scipy +2\.1 +2\.10", said)
+
+
 def test_the_page_needs_nothing_else_and_says_all_of_it(store: FakeStore, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "page.html"
     assert compared(store, "00000001", "00000002", out=path).endswith(f"Wrote {path}\n")
@@ -183,7 +210,7 @@ def test_files_of_the_users_stay(store: FakeStore, tmp_path: Path, name: str) ->
 def test_runs_that_there_are_not(store: FakeStore) -> None:
     with pytest.raises(CommandError, match="fake:// has no run 'abc'"):
         compared(store, "00000001", "abc")
-    with pytest.raises(CommandError, match=r"'0000' is the beginning of several runs: 00000001 \(run-0\), 00000002"):
+    with pytest.raises(CommandError, match=r"'0000' stands for several runs: 00000001 \(run-0\), 00000002"):
         compared(store, "0000", "00000001")
     with pytest.raises(CommandError, match="Runs should be different ones"):
         compared(store, "00000001", "run-0")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import signal
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -18,12 +21,14 @@ from typer.testing import CliRunner
 import penstock.cli._sweep_app
 from penstock.cli._app import app
 from penstock.cli._child import Child, Launch
+from penstock.cli._curves import show_epochs
 from penstock.cli._endings import CommandError, StoppedInOrder
-from penstock.cli._sweep import ALL_FINISHED, SOME_FAILED, SweepOptions, run_sweep
+from penstock.cli._sweep import ALL_FINISHED, PENSTOCK, SOME_FAILED, SweepOptions, run_sweep
+from penstock.cli._sweep_files import SweepFolder
 from penstock.cli._sweep_grid import Point, read_grid
 from penstock.cli._sweep_report import SweepReport
 
-KNOWN = ("seed", "workers", "augment", "epochs")
+KNOWN = ("seed", "workers", "augment", "epochs", "size")
 
 
 class FakeTrain:
@@ -232,11 +237,51 @@ def test_bad_input_is_2_before_anything_runs(words: list[str], images: Path, mon
     assert CliRunner().invoke(app, ["sweep", str(images), *words]).exit_code == 2
 
 
+class TrainHere:
+    """A real `penstock train`, in this process."""
+
+    def __init__(self, launch: Launch) -> None:
+        interpreter, *begin = launch.command[:4]
+        assert (interpreter, begin) == (sys.executable, ["-P", "-c", PENSTOCK])
+        self.result = CliRunner().invoke(app, list(launch.command[4:]))
+        assert launch.log is not None
+        launch.log.write_text(self.result.output)
+
+    def wait(self, timeout_s: float) -> int | None:
+        return self.result.exit_code
+
+
 def test_penstock_train_understands_what_it_is_given(images: Path, tmp_path: Path) -> None:
-    """A real one, which fails as soon as Keras is loaded."""
     words = ("--size", "8", "--epochs", "1", "--augment", "zoom_range=.2")
-    chosen = SweepOptions(images, read_grid(words, (*KNOWN, "size")), words, tmp_path / "sweep", 1, "sqlite:///no.db")
-    said = io.StringIO()
-    code = run_sweep(chosen, SweepReport(Console(file=said, width=200)), Child, lambda _: None)
+    code, said = swept(images, tmp_path / "sweep", *words, start=TrainHere, store="sqlite:///no.db")
     assert code == SOME_FAILED
-    assert "failed: penstock: --size should be at least 22x22 for the model small. Received: 8x8" in said.getvalue()
+    assert "failed: penstock: --size should be at least 22x22 for the model small. Received: 8x8" in said
+
+
+def test_runs_are_processes_that_write_a_log(images: Path, tmp_path: Path) -> None:
+    def start(launch: Launch) -> Child:
+        return Child(replace(launch, command=[*launch.command[:4], "--version"]))  # which needs no Keras
+
+    code, _ = swept(images, tmp_path / "sweep", "--seed", "0", start=start)
+    assert code == ALL_FINISHED
+    assert (tmp_path / "sweep" / "seed=0" / "train.log").read_text().startswith("penstock ")
+
+
+def test_a_single_epoch_is_one_tick() -> None:
+    axes = Figure().subplots()
+    axes.plot([1], [0.5])
+    show_epochs(axes, [1, 1])
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_runs_can_be_told_apart_on_a_narrow_terminal(images: Path, tmp_path: Path, width: int) -> None:
+    said = io.StringIO()
+    points = read_grid(["--seed", "0,1", "--augment", "rotation_range=20,zoom_range=.2"], KNOWN)
+    report = SweepReport(Console(file=said, width=width, markup=False, highlight=False))
+    report.results([(point.name, "failed", SweepFolder(tmp_path).of(point)) for point in points])
+    table = said.getvalue().partition("failed; what it said")[0]
+    assert "…" not in table
+    assert "seed=0" in table.replace("\n", "")
+    assert "seed=1" in table.replace("\n", "")

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
+import penstock.cli._train_app
 from command_line import command, environment, files_below, penstock
+from penstock.cli._app import app
 from penstock.cli._augment_option import parse_augment
 from penstock.cli._confusion import Confusion, save_confusion
 from penstock.cli._endings import CommandError, StoppedInOrder
@@ -30,6 +34,7 @@ from penstock.cli._train_options import TrainOptions
 from penstock.cli._train_report import TrainReport
 from penstock.cli._train_state import RunState
 from penstock.legacy import load_img
+from photographs import write_light_and_dark
 
 BATCHES = 5  # of an epoch: 18 images in batches of 4
 
@@ -38,11 +43,7 @@ BATCHES = 5  # of an epoch: 18 images in batches of 4
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 images of each of two classes, light ones and dark ones."""
     folder = tmp_path_factory.mktemp("photographs")
-    for number, name in enumerate(("cats", "dogs")):
-        (folder / name).mkdir()
-        for k in range(12):
-            pixels = np.random.default_rng([number, k]).integers(0, 128, (40, 50, 3)) + 100 * number
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{k:02}.png")
+    write_light_and_dark(folder, 12)
     return folder
 
 
@@ -175,7 +176,10 @@ def test_a_finished_run_goes_on_for_more_epochs(photographs, tmp_path, digests):
     whole, _ = digests.copy(), digests.clear()
     trained(options(photographs, tmp_path / "run"))
     again = options_again(options(photographs, tmp_path / "run"))
-    assert "Going on after all 2 epochs." in trained(again)
+    said = trained(replace(again, track=True))
+    assert "Going on after all 2 epochs." in said
+    assert "Recorded as run" not in said
+    assert not (tmp_path / "run" / "tracked.json").exists()
     assert len(digests) == 2 * BATCHES
     more = TrainOptions(photographs, tmp_path / "run", epochs=3, resume=True, given=("epochs",))
     trained(more)
@@ -250,33 +254,38 @@ def change_of(change: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL to send")
-def test_a_killed_process_and_one_that_ctrl_c_ends_go_on(photographs, tmp_path):
-    """As a user runs it: killed, then stopped by Ctrl-C, then to the end."""
+def test_a_killed_process_goes_on_and_so_does_one_that_ctrl_c_ends(photographs, tmp_path, monkeypatch):
+    """As a user runs it: killed, then stopped by Ctrl-C."""
     out = tmp_path / "run"
-    first = ["train", str(photographs), "--out", str(out), "--size", "24x24", "--batch-size", "4", "--epochs", "100000"]
-    ends = []
-    for number, arguments in ((signal.SIGKILL, first), (signal.SIGINT, [*first[:4], "--resume"])):
-        with subprocess.Popen(
-            command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("epoch "):
-                    break
-            process.send_signal(number)
-            try:
-                _, errors = process.communicate(timeout=60)
-            finally:
-                process.kill()
-        ends.append((process.returncode, errors, RunState.load(out / "checkpoint.zip").epoch))
-    killed, stopped = ends
-    assert (killed[0], killed[1]) == (-signal.SIGKILL, "")
-    assert stopped[0] == 130
-    assert re.fullmatch(
-        r"penstock: stopped in epoch \d+ of 100000, after \d of \d batches\. Go on with: .*\n", stopped[1]
+    words = ["--size", "24x24", "--batch-size", "4", "--epochs", "100000", "--model", "small"]
+    with subprocess.Popen(
+        command("train", str(photographs), "--out", str(out), *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        process.kill()
+        assert process.communicate(timeout=60)[1] == ""
+    killed = RunState.load(out / "checkpoint.zip").epoch
+
+    def epoch(report: TrainReport, *_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrainReport, "epoch", epoch)
+    stopped = CliRunner().invoke(app, ["train", str(photographs), "--out", str(out), "--resume"])
+    assert stopped.exit_code == 130
+    state = RunState.load(out / "checkpoint.zip")
+    assert stopped.stderr == (
+        f"penstock: stopped in epoch {state.epoch + 1} of 100000, after 0 of 5 batches. "
+        f"Go on with: penstock train {photographs} --out {out} --resume\n"
     )
-    assert 1 <= killed[2] < stopped[2]
-    assert [row["epoch"] for row in rows_of(out)] == list(range(1, stopped[2] + 1))
+    assert state.epoch == killed + 1 >= 2
+    assert [row["epoch"] for row in rows_of(out)] == list(range(1, state.epoch + 1))
 
 
 def test_a_second_ctrl_c_ends_it_at_once():
@@ -387,15 +396,12 @@ def test_a_run_is_not_begun_over_another_one(photographs, finished):
 
 
 @pytest.mark.backends
-def test_a_broken_image_stops_it_or_is_left_out(photographs, tmp_path, digests):
-    for name in ("cats", "dogs"):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        for path in (photographs / name).iterdir():
-            (tmp_path / "images" / name / path.name).write_bytes(path.read_bytes())
-    broken = tmp_path / "images" / "dogs" / "07.png"
-    broken.write_bytes(b"this is no image")
+@pytest.mark.parametrize("name", ["07.png", "02.png"], ids=["training", "validation"])
+def test_a_broken_image_stops_it_or_is_left_out(photographs, tmp_path, digests, name):
+    shutil.copytree(photographs, tmp_path / "images")
+    (tmp_path / "images" / "dogs" / name).write_bytes(b"this is no image")
     chosen = options(tmp_path / "images", tmp_path / "run", epochs=1)
-    with pytest.raises(CommandError, match=r"07\.png.*penstock check .*--on-error skip"):
+    with pytest.raises(CommandError, match=rf"{name}.*penstock check .*--on-error skip"):
         trained(chosen)
     text = trained(TrainOptions(chosen.directory, chosen.out, on_error="skip", resume=True, given=("on_error",)))
     assert "Left out 1 image that could not be read:" in text, text

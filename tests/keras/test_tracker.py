@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from penstock import ImageDataGenerator, feed
 from penstock.callbacks import Tracker
 from penstock.keras import _tracker
 from penstock.keras._fit_call import FitCall
+from penstock.keras._program import how_it_ends
 from penstock.keras._run_params import fingerprints
 from penstock.tracking._messages import Begin, End, Epoch, More
 
@@ -225,7 +227,7 @@ def test_at_the_interpreters_end_it_is_told_by_what_ended_it(
     error: BaseException, status: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "last_value", error, raising=False)
-    end = _tracker._lost()
+    end = how_it_ends()
     assert (end.status, end.reason) == (status, reason)
 
 
@@ -274,6 +276,18 @@ def test_a_batch_that_cannot_be_made_fails_in_training_and_not_before(sent: type
         make_model().fit(flow, verbose=0, callbacks=[Tracker()])
     (run,) = sent.made
     assert any("too dark" in more.tags.get("penstock.no_digest", "") for more in run.of(More))
+
+
+def test_of_a_notebook_its_cells_are_recorded(sent: type[Sent], monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = SimpleNamespace(user_ns={"In": ["", "import penstock", 'TOKEN = "hunter2"\n1 + 1']})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    with make_flow() as flow:
+        make_model().fit(flow, verbose=0, callbacks=[Tracker()])
+    (run,) = sent.made
+    assert run.begin.script is None
+    assert run.begin.tags["mlflow.source.name"] == "notebook.py"
+    assert run.begin.files["script/notebook.py"] == b'# %%\nimport penstock\n\n# %%\nTOKEN = "***"\n1 + 1\n'
 
 
 def test_without_mlflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

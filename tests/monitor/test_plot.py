@@ -100,12 +100,24 @@ def test_panels_are_side_by_side_or_one_above_the_other() -> None:
 def test_epochs_validation_and_callbacks_are_marked_and_explained() -> None:
     figure = plot(records_of("cpu_percent", "memory_mb"), None, vert=True)
     for axes in figure.axes:
-        assert [patch.get_label() for patch in axes.patches] == ["validation", "callbacks"]
-        borders = [line for line in axes.lines if line.get_linestyle() == ":"]
-        assert [line.get_xdata()[0] for line in borders] == [0.1, 2.0]
+        borders, *shades = axes.collections
+        assert [shade.get_label() for shade in shades] == ["validation", "callbacks"]
+        assert [(line[0, 0], *line[:, 1]) for line in borders.get_segments()] == [(0.1, 0, 1), (2.0, 0, 1)]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["validation", "callbacks"]
     assert not plot(records_of("cpu_percent", marks=()), None, vert=True).legends
+
+
+def test_of_very_many_epochs_no_border_is_drawn_and_no_artist_for_each() -> None:
+    marks = [
+        Mark(k / 1000, f"{kind} {k}", is_end)
+        for k in range(1000)
+        for kind in ("epoch", "validation")
+        for is_end in (False, True)
+    ]
+    (axes,) = plot(records_of("cpu_percent", marks=tuple(marks)), None, vert=True).axes
+    assert len(axes.collections) == 1
+    assert len(axes.collections[0].get_paths()) == 1000
 
 
 def test_gaps_stay_gaps() -> None:

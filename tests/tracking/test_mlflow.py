@@ -17,7 +17,9 @@ pytest.importorskip("mlflow")
 from penstock.tracking._mlflow import MlflowStore
 
 
-def test_what_is_written_is_read(mlflow_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_is_read(
+    mlflow_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     store = MlflowStore(mlflow_store, make=False)
     run = store.begin("an experiment", "a name", {"a tag": "x" * 9000}, 1000.5)
@@ -50,8 +52,12 @@ def test_what_is_written_is_read(mlflow_store: str, tmp_path: Path, monkeypatch:
     assert store.read_file(run, "penstock/deep/file.txt") == b"content"
     assert store.read_file(run, "penstock/deep/other.txt") is None
     assert store.matching("no such run' OR 'x") == []
+    quoted = store.begin(None, "it's", {"a\nb": "c\nd"}, 1004.0)
+    assert [each.id for each in store.matching("it's")] == [quoted]
+    store.end(quoted, "FINISHED")
     assert list(tmp_path.iterdir()) == []  # files lie beside the store, wherever the program works
     assert run not in [each.id for each in store.runs(100, "RUNNING")]
+    assert capfd.readouterr() == ("", "")  # MLflow would draw bars
 
 
 def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import pytest
 
-from penstock.tracking._secrets import is_secret, mask_argv, mask_text, mask_value
+from penstock.tracking._secrets import is_secret, mask_argv, mask_diff, mask_text, mask_value
 
 
 @pytest.mark.parametrize(
@@ -88,15 +89,39 @@ def test_code_stays_as_it_is(text: str) -> None:
     assert mask_text(text) == text
 
 
+def test_settings_in_a_diff_of_files_that_are_not_pythons() -> None:
+    lines = [
+        *(
+            "+password: hunter2",
+            "+export API_KEY=hunter2",
+            '-"token": 5,',
+            "   - secret : hunter2 and hunter2",
+            "+x: 1",
+        ),
+        "+password=" + 30_000 * "hunter2",
+    ]
+    masked = mask_diff("\n".join(["diff --git a/.env b/.env", *lines, "diff --git a/x.py b/x.py", "+f(key=key)"]))
+    assert "hunter2" not in masked
+    assert masked.splitlines()[1:6] == [
+        "+password: ***",
+        "+export API_KEY=***",
+        '-"token": ***',
+        "   - secret : ***",
+        "+x: 1",
+    ]
+    assert masked.endswith("+f(key=key)")
+
+
+@pytest.mark.parametrize("mask", [mask_text, mask_diff])
 @pytest.mark.parametrize(
     "part",
     ["key: ", "key:" + 50 * " ", 'key = "', "a.b-c", "https://", "?key=", 'key="""', "eyJaaaaaaaaaaaa.", "key=a1"],
 )
-def test_a_text_twice_as_long_does_not_take_four_times_as_long(part: str) -> None:
+def test_a_text_twice_as_long_does_not_take_four_times_as_long(part: str, mask: Callable[[str], str]) -> None:
     def seconds(letters: int) -> float:
         text = part * (letters // len(part))
         began = perf_counter()
-        mask_text(text)
+        mask(text)
         return perf_counter() - began
 
     short = min(seconds(2_500) for _ in range(5))

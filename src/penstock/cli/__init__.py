@@ -1,6 +1,7 @@
 """The command line: one module a command, and what they share.
 
     _app              the commands and their options
+    _options          those that several have
     _demo             what `penstock demo` does, step by step
     _demo_report      what it says
     _photographs      crops of photographs that other packages ship
@@ -28,6 +29,7 @@
     _models           models by name
     _train_data       the images
     _train_loop       fitting, so that it can stop after any batch
+    _train_callbacks  what Keras calls meanwhile
     _train_state      where a run is, in a file
     _train_files      the run's folder
     _confusion        which classes are taken for which
@@ -40,6 +42,7 @@
     _checkout         a folder in which it can run again
     _then_and_now     what differs, and how close two runs are
     _child            a program that a command runs
+    _guard            which ends it when the command is gone
     _sweep_app        the options of `penstock sweep`
     _sweep            what it does, step by step
     _sweep_report     what it says

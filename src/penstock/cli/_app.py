@@ -10,10 +10,9 @@ import typer
 import penstock
 from penstock.cli._bench_app import bench_app
 from penstock.cli._endings import CANNOT_SCAN, plain_endings
+from penstock.cli._options import AnyImages, BatchSize, Size, Store, number_or_auto
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
-
-_LARGEST_PX = 16_384
 
 app = typer.Typer(
     name="penstock",
@@ -43,22 +42,10 @@ def _list_file(path: Path | None) -> Path | None:
     return path
 
 
-def _size(size: tuple[int, int]) -> tuple[int, int]:
-    if not all(0 < side <= _LARGEST_PX for side in size):
-        raise typer.BadParameter(f"should be two numbers of pixels from 1 to {_LARGEST_PX}.")
-    return size
-
-
 def _interpolation(name: str) -> str:
     if name not in INTERPOLATIONS:
         raise typer.BadParameter(f"should be one of {', '.join(INTERPOLATIONS)}.")
     return name
-
-
-def _workers(text: str) -> str:
-    if text != "auto" and not text.isdecimal():
-        raise typer.BadParameter('should be "auto" or a number from 0 on.')
-    return text
 
 
 def _curves_file(path: Path | None) -> Path | None:
@@ -92,9 +79,9 @@ def demo(
         "demo"
     ),
     epochs: Annotated[int, typer.Option(min=1, help="How often training sees every image.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 16,
+    batch_size: BatchSize = 16,
     workers: Annotated[
-        str, typer.Option(metavar="N", callback=_workers, help='Threads that feed; "auto" is one per usable CPU.')
+        str, typer.Option(metavar="N", callback=number_or_auto, help='Threads that feed; "auto" is one per usable CPU.')
     ] = "auto",
     photos: Annotated[int, typer.Option(min=32, max=100_000, help="Crops to make of the photographs.")] = 640,
     rounds: Annotated[int, typer.Option(min=1, help="How often the feeds are measured; the medians count.")] = 5,
@@ -120,12 +107,7 @@ def demo(
 
 @app.command()
 def check(
-    directory: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR", exists=True, file_okay=False, help="The images, flat or in class folders, at any depth."
-        ),
-    ],
+    directory: AnyImages,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", callback=_list_file, help="Write the whole list there, as .csv or .json."),
@@ -159,12 +141,7 @@ def check(
 
 @app.command()
 def preview(
-    directory: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR", exists=True, file_okay=False, help="The images, flat or in class folders, at any depth."
-        ),
-    ],
+    directory: AnyImages,
     out: Annotated[Path, typer.Option(metavar="FILE", callback=_png, help="The picture, outside DIR.")] = Path(
         "preview.png"
     ),
@@ -173,10 +150,7 @@ def preview(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the originals, too, and write what was drawn under each image.")
     ] = False,
-    size: Annotated[
-        tuple[int, int],
-        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
-    ] = (256, 256),
+    size: Size = (256, 256),
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same picture.")] = 0,
     rotation_range: Annotated[float, typer.Option(help="Degrees.")] = 0.0,
     width_shift_range: Annotated[float, typer.Option(help="Below 1 a share of the width, else pixels.")] = 0.0,
@@ -233,11 +207,8 @@ def tune(
             help="The images, in class folders or flat. Left out: the photographs of `penstock demo`.",
         ),
     ] = None,
-    size: Annotated[
-        tuple[int, int],
-        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
-    ] = (224, 224),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    size: Size = (224, 224),
+    batch_size: BatchSize = 32,
     interpolation: Annotated[
         str, typer.Option(metavar="NAME", callback=_interpolation, help=f"One of {', '.join(INTERPOLATIONS)}.")
     ] = "nearest",
@@ -278,11 +249,8 @@ def verify(
             help="The images, in class folders or flat. Left out: images that are made for it.",
         ),
     ] = None,
-    size: Annotated[
-        tuple[int, int],
-        typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to."),
-    ] = (224, 224),
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    size: Size = (224, 224),
+    batch_size: BatchSize = 32,
     seed: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The same seed makes the same batches.")] = 0,
     augment: Annotated[
         str,
@@ -304,18 +272,11 @@ def verify(
         from penstock.cli._verify import VerifyOptions, run_verify
         from penstock.cli._verify_report import VerifyReport
 
-        load_keras()
+        report = VerifyReport(Console(highlight=False, markup=False, soft_wrap=True))
+        with report.busy("Loading Keras"):
+            load_keras()
         options = VerifyOptions(directory, size, batch_size, seed, parse_augment(augment), workers, batches)
-        raise typer.Exit(run_verify(options, VerifyReport(Console(highlight=False, markup=False, soft_wrap=True))))
-
-
-_Store = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URI",
-        help="The store, as MLflow writes it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
-    ),
-]
+        raise typer.Exit(run_verify(options, report))
 
 
 @app.command()
@@ -327,7 +288,7 @@ def runs(
         str, typer.Option(metavar="NAME", help="A metric or a setting; -NAME for the greatest first.")
     ] = "",
     limit: Annotated[int, typer.Option(min=1, help="Runs to list.")] = 20,
-    store: _Store = None,
+    store: Store = None,
 ) -> None:
     """List the runs that penstock.callbacks.Tracker has recorded, the newest first."""
     with plain_endings(failed=CANNOT_SCAN):
@@ -345,7 +306,7 @@ def compare(
         Path | None,
         typer.Option(metavar="FILE", callback=_curves_file, help="Draw the curves there, .png; or all of it, .html."),
     ] = None,
-    store: _Store = None,
+    store: Store = None,
 ) -> None:
     """Show in what runs differ, settings, data and code, and how they went."""
     with plain_endings(failed=CANNOT_SCAN):

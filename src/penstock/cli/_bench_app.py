@@ -171,10 +171,7 @@ def images(
 
     Exits with 2 where something cannot be measured, with 130 after Ctrl-C, which keeps what was measured so far.
     """
-    _run(
-        "images", directory, dataset, workers, executor, batch_size, rounds, images, seconds, peers, None, size, cold,
-        latency, split_flat, out,
-    )  # fmt: skip
+    _run("images", **locals())
 
 
 @bench_app.command()
@@ -199,14 +196,12 @@ def train(
 
     It trains on a GPU where there is one. Exits as `penstock bench images` does.
     """
-    _run(
-        "train", directory, dataset, workers, executor, batch_size, rounds, images, seconds, peers, model, size, cold,
-        latency, split_flat, out,
-    )  # fmt: skip
+    _run("train", **locals())
 
 
 def _run(
     experiment: str,
+    *,
     directory: Path | None,
     dataset: str | None,
     workers: str,
@@ -216,13 +211,14 @@ def _run(
     images: int | None,
     seconds: float,
     peers: str | None,
-    model: str | None,
     size: int,
     cold: bool,
     latency: float | None,
     split_flat: bool,
     out: Path | None,
+    model: str | None = None,
 ) -> None:
+    """Measure, by the options of both commands."""
     with plain_endings(failed=CANNOT_MEASURE):
         from rich.console import Console
 

@@ -26,6 +26,7 @@ class Checkout:
         shown: the same without what was masked when it was recorded.
         linked: what of the recorded working folder is seen through links: path there, and where it leads.
         path: folders to look for modules in.
+        text: of the script that runs; empty for `penstock train`.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Checkout:
     shown: tuple[str, ...]
     linked: tuple[tuple[Path, Path], ...] = ()
     path: tuple[str, ...] = ()
+    text: bytes = b""
 
 
 def check_folder(out: Path) -> None:
@@ -111,7 +113,8 @@ def check_out(recipe: Recipe, arguments: Sequence[str], found: dict[str, Path], 
     if any(copy.resolve().is_relative_to(path.resolve()) for _, path in linked):  # a link that holds the script, too
         copy = root / "script" / recipe.script.name
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_bytes(text_to_run(recipe))
+    text = _text_to_run(recipe)
+    copy.write_bytes(text)
     # Modules that lie beside the script are found where it was.
     return Checkout(
         folder,
@@ -119,10 +122,11 @@ def check_out(recipe: Recipe, arguments: Sequence[str], found: dict[str, Path], 
         (os.path.basename(sys.executable), str(copy), *recipe.arguments),
         tuple(linked),
         (str(recipe.script.parent),),
+        text,
     )
 
 
-def text_to_run(recipe: Recipe) -> bytes:
+def _text_to_run(recipe: Recipe) -> bytes:
     """The script as it was recorded; with what was masked in it, if the one on disk differs in nothing else."""
     now = script_on_disk(recipe)
     return now.encode() if now is not None and mask_text(now).encode() == recipe.text else recipe.text

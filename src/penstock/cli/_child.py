@@ -1,10 +1,11 @@
-"""A program that a command runs, and that ends with it."""
+"""A program that a command runs, and that ends with it, whatever ends that."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import IO, final
 
+import penstock.cli._guard
 from penstock.cli._stop_signals import stop_wishes
 
 GRACE_S = 120.0  # to save what it has, after it was asked to end
@@ -54,13 +56,26 @@ class Ended:
 class Child:
     """A process in a group of its own: signals reach it, and all that it started, when they are passed on.
 
-    It reads nothing, so that nobody waits for an answer.
+    It reads nothing, so that nobody waits for an answer. When this process is gone, be it by `kill -9` or with its
+    terminal, the group gets SIGTERM, and SIGKILL when the grace is over.
     """
 
     def __init__(self, launch: Launch) -> None:
+        guard = _Guard()
+        try:
+            self._process = self._begun(launch)
+        except BaseException:
+            guard.dismiss()
+            raise
+        guard.watch(self._process.pid)
+        self._guard = guard
+        self._asked_until_s: float | None = None
+
+    @staticmethod
+    def _begun(launch: Launch) -> subprocess.Popen[bytes]:
         out: IO[bytes] | None = None if launch.log is None else launch.log.open("ab")
         try:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 list(launch.command),
                 cwd=launch.folder,
                 env=dict(launch.environment),
@@ -72,7 +87,6 @@ class Child:
         finally:
             if out is not None:
                 out.close()
-        self._asked_until_s: float | None = None
 
     @property
     def pid(self) -> int:
@@ -82,9 +96,11 @@ class Child:
     def wait(self, timeout_s: float) -> int | None:
         """Its exit code, or None while it runs."""
         try:
-            return self._process.wait(timeout_s)
+            code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
+        self._guard.dismiss()
+        return code
 
     def ask(self, number: int, grace_s: float = GRACE_S) -> None:
         """Pass a signal on, once; when the grace is over, `hurry` ends the process."""
@@ -101,11 +117,45 @@ class Child:
         """End it, and what it started, at once."""
         self._send(signal.SIGKILL)
         self._process.wait()
+        self._guard.dismiss()
 
     def _send(self, number: int) -> None:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+@final
+class _Guard:
+    """A process that sees this one end; see `_guard`."""
+
+    def __init__(self) -> None:
+        file = penstock.cli._guard.__file__
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", file, f"{GRACE_S}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def watch(self, group: int) -> None:
+        """It is there, and is to end with this process."""
+        self._tell(f"{group}\n".encode())
+
+    def dismiss(self) -> None:
+        """Its program has ended; may be called twice."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._tell(b".")
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, text: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # somebody has killed it
+            self._process.stdin.write(text)
+            self._process.stdin.flush()
 
 
 def run_child(launch: Launch) -> Ended:

@@ -12,13 +12,15 @@ from penstock.cli._compare_report import CompareReport
 from penstock.cli._endings import CommandError, in_the_way
 from penstock.cli._run_store import find_run, open_store
 from penstock.cli._runs_report import duration, keras_metrics
+from penstock.cli._terminal import counted
+from penstock.cli._then_and_now import stream_digests
 from penstock.tracking._killed import mark_killed
 from penstock.tracking._store import Point, Run, Store
 
 # Settings that differ are listed by what they are settings of; a part that is named nowhere comes with the first.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "settings": ("flow", "generator", "model", "optimizer", "fit", "stream"),
-    "data": ("data",),
+    "settings": ("flow", "generator", "model", "optimizer", "fit"),
+    "data": ("data", "stream"),
     "code": ("code", "version"),
     "machine": ("machine",),
 }
@@ -120,14 +122,15 @@ def check_out(path: Path) -> None:
 
 def compare(store: Store, runs: Sequence[Run]) -> Comparison:
     """Look everything up and put it side by side."""
-    params = [_with_packages(store, run) for run in runs]
+    params = [{**_with_packages(store, run), **stream} for run, stream in zip(runs, _streams(runs), strict=True)]
     names = list(dict.fromkeys(name for each in params for name in each))
     differences: dict[str, tuple[Row, ...]] = {}
     same: dict[str, int] = {}
     for section in SECTIONS:
         own = [name for name in names if _section(name) == section]
         rows = [Row(name, tuple(each.get(name) for each in params)) for name in own]
-        differences[section] = tuple(row for row in rows if len(set(row.values)) > 1)
+        meant = _meaning if section == "settings" else str  # of versions, 2.1 and 2.10 are two
+        differences[section] = tuple(row for row in rows if len(set(map(meant, row.values))) > 1)
         same[section] = len(rows) - len(differences[section])
     metrics = list(dict.fromkeys(name for run in runs for name, _ in keras_metrics(run)))
     curves = {}
@@ -145,7 +148,30 @@ def _with_packages(store: Store, run: Run) -> dict[str, str]:
     """A run's settings, and the versions of all packages that it had."""
     text = (store.read_file(run.id, "penstock/packages.txt") or b"").decode("utf-8", "replace")
     pairs = [line.partition("==") for line in text.splitlines()]
-    return {**run.params, **{f"version.{name}": version for name, _, version in pairs if name}}
+    params = {name: value for name, value in run.params.items() if not name.startswith("stream.")}
+    return {**params, **{f"version.{name}": version for name, _, version in pairs if name}}
+
+
+def _streams(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Digests of as many first batches as all runs have: a run has those that there was time for."""
+    found = [stream_digests(run) for run in runs]
+    counts = [digests.keys() for digests in found if digests]
+    both = set(counts[0]).intersection(*counts) if counts else set()
+    streams = []
+    for run, digests in zip(runs, found, strict=True):
+        epoch = run.params.get("stream.digest_epoch", "0")
+        count = max(both or digests, default=0)
+        name = f"stream.digest of epoch {epoch}, {counted(count, 'batch', 'batches')}"
+        streams.append({name: digests[count]} if digests else {})
+    return streams
+
+
+def _meaning(value: str | None) -> str:
+    """The same for 20 and 20.0."""
+    try:
+        return str(float(value or ""))
+    except ValueError:
+        return str(value)
 
 
 def _results(runs: Sequence[Run], metrics: Sequence[str]) -> tuple[Row, ...]:

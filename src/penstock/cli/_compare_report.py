@@ -44,9 +44,9 @@ class CompareReport(TerminalReport):
 
     def _table(self, title: str, runs: list[str], rows: tuple[Row, ...]) -> None:
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        table.add_column("")
+        table.add_column("", overflow="fold")
         for name in runs:
-            table.add_column(self._shown(name))
+            table.add_column(self._shown(name), overflow="fold")
         for row in rows:
             table.add_row(
                 row.name, *("-" if value is None else self._shown(value[:_MOST_LETTERS]) for value in row.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +52,11 @@ def curves(comparison: Comparison, kind: str, *, dark: bool = False) -> bytes | 
             for number, (run, points) in enumerate(zip(comparison.runs, lines, strict=True)):
                 steps, values = [point.step + 1 for point in points], [point.value for point in points]
                 axes.plot(
-                    steps, values, color=f"C{number}", marker="o", markersize=3,
-                    linewidth=max(1.0, 3.0 - 0.8 * number),  # where runs coincide, all are seen
+                    steps, values, color=f"C{number}", marker="o", **thickness(number),
                     label=f"{run.id[:8]} {run.name}",
                 )  # fmt: skip
             axes.set_title(name, loc="left", fontsize="medium")
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            show_epochs(axes, [point.step + 1 for points in lines for point in points])
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", alpha=0.25)
         for axes in list(grid.flat)[len(panels) :]:
@@ -69,6 +69,18 @@ def curves(comparison: Comparison, kind: str, *, dark: bool = False) -> bytes | 
         signature = {"Software": "penstock compare"} if kind == "png" else {"Date": None}
         figure.savefig(out, format=kind, dpi=130, metadata=signature)
     return out.getvalue()
+
+
+def thickness(number: int) -> dict[str, Any]:
+    """Of a line and its points: where runs coincide, all are seen."""
+    return {"linewidth": max(1.0, 3.0 - 0.8 * number), "markersize": max(3.0, 7.0 - 1.6 * number)}
+
+
+def show_epochs(axes: Any, epochs: Collection[int]) -> None:
+    """Whole ones: where there is but one, matplotlib would show thousandths of it."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    if len(set(epochs)) == 1:
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 
 
 def write_png(comparison: Comparison, path: Path) -> None:

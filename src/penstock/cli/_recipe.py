@@ -11,11 +11,15 @@ from typing import Any
 
 from penstock.cli._endings import CommandError
 from penstock.cli._train_options import TRAIN_COMMAND, TRAIN_CONTINUES
+from penstock.tracking._environment import what_counts
 from penstock.tracking._secrets import MASK
-from penstock.tracking._store import Run, Store
+from penstock.tracking._store import NOTEBOOK, Run, Store
 
 _VERSION = 1  # of run.json
-_OF_THE_MACHINE = ("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "CUDA_CACHE_PATH", "NUMBA_CACHE_DIR")
+_OF_THE_MACHINE = (
+    "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "CUDA_PATH", "CUDA_CACHE_PATH", "NUMBA_CACHE_DIR", "KERAS_HOME",
+)  # fmt: skip
+_OF_THE_COMMAND = ("TF_ENABLE_ONEDNN_OPTS",)  # which `main` sets, for itself
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Recipe:
     masked: tuple[str, ...]
     data: tuple[str, ...]
 
+    def environment_here(self, here: Mapping[str, str]) -> dict[str, str]:
+        """All of the environment to run it in: what there is, with what was recorded."""
+        return {name: value for name, value in here.items() if name not in _OF_THE_COMMAND} | dict(self.environment)
+
+    def unknown_then(self, here: Mapping[str, str]) -> dict[str, str]:
+        """What makes a difference in the environment here, and was not in it then."""
+        then = (*self.environment, *self.masked, *_OF_THE_MACHINE, *_OF_THE_COMMAND)
+        return {name: value for name, value in what_counts(here).items() if name not in then}
+
 
 def read_recipe(store: Store, run: Run) -> Recipe:
     """Look it up.
@@ -61,8 +74,13 @@ def read_recipe(store: Store, run: Run) -> Recipe:
         first = _first(store, run)
         return Recipe(run, first, Path(known["folder"]), None, b"", arguments, environment, masked, read)
     if known["script"] is None:
+        if store.read_file(run.id, f"penstock/script/{NOTEBOOK}") is not None:
+            raise CommandError(
+                f"Run {run.id[:8]} is a notebook's, and only scripts and `penstock train --track` can be run again. "
+                f"The cells that it had run are among its files, as penstock/script/{NOTEBOOK}."
+            )
         raise CommandError(
-            f"Run {run.id[:8]} was no script's (a notebook's, or that of `python -c`), and cannot be run again."
+            f"Run {run.id[:8]} was no script's (but `python -c`'s or standard input's), and cannot be run again."
         )
     script = Path(known["script"])
     text = store.read_file(run.id, f"penstock/script/{script.name}")

@@ -110,8 +110,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
 def _environment(store: Store, recipe: Recipe, checkout: Checkout) -> Mapping[str, str]:
     path = [*checkout.path, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
-        **os.environ,
-        **recipe.environment,
+        **recipe.environment_here(os.environ),
         "MLFLOW_TRACKING_URI": store.address,
         **({"PYTHONPATH": os.pathsep.join(path)} if path else {}),
     }

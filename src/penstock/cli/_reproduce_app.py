@@ -9,18 +9,13 @@ import typer
 
 from penstock.cli._app import app
 from penstock.cli._endings import CANNOT_TRAIN, plain_endings
+from penstock.cli._options import Store
 
 
 @app.command()
 def reproduce(
     run: Annotated[str, typer.Argument(metavar="RUN", help="An id, its beginning, or a name; see `penstock runs`.")],
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="The store, as MLflow writes it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
-        ),
-    ] = None,
+    store: Store = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A new folder to run in, which stays. Left out: a temporary one."),

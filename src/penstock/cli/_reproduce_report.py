@@ -16,7 +16,7 @@ from rich.table import Table
 
 from penstock.cli._terminal import TerminalReport, counted, printable
 from penstock.tracking._scribe import KEY_PACKAGES
-from penstock.tracking._secrets import MASK
+from penstock.tracking._secrets import MASK, mask_value
 
 if TYPE_CHECKING:
     from penstock.cli._checkout import Checkout
@@ -60,11 +60,13 @@ class ReproduceReport(TerminalReport):
         """What is going to run, before it does."""
         if recipe.masked:
             self._say(f"Not known, for they were masked: {', '.join(recipe.masked)} of the environment, as it is here.")
-        if recipe.script is not None and MASK.encode() in recipe.text:
-            self._say(f'The recorded script holds "{MASK}", which may stand for a secret that was masked.')
+        if recipe.script is not None and MASK.encode() in checkout.text:
+            self._say(f'The script as it was recorded holds "{MASK}", which may stand for a secret that was masked.')
         settings = [f"{name}={value}" for name, value in recipe.environment.items() if os.environ.get(name) != value]
         if settings:
             self._say(self._shown(f"With {shlex.join(settings)}"))
+        if new := [f"{name}={mask_value(name, value)}" for name, value in recipe.unknown_then(os.environ).items()]:
+            self._say(self._shown(f"Set here, and not when it was recorded: {shlex.join(new)}"))
         for place, target in checkout.linked:
             self._say(self._shown(f"{place} is a link to {target}"))
         what = "the recorded text of " + str(recipe.script) if recipe.script is not None else "penstock train"

@@ -30,4 +30,4 @@ def find_run(store: Store, word: str) -> Run:
     if not found:
         raise CommandError(f"{store.uri} has no run {word!r}. `penstock runs` lists those that it has.")
     some = ", ".join(f"{run.id[:12]} ({run.name})" for run in found[:5])
-    raise CommandError(f"{word!r} is the beginning of several runs: {some}. Give more of the id.")
+    raise CommandError(f"{word!r} stands for several runs: {some}. Give enough of an id.")

@@ -15,36 +15,44 @@ from penstock.tracking._store import Run
 
 _SETTINGS = (("batch_size", "batch"), ("workers", "workers"), ("seed", "seed"), ("learning_rate", "lr"))
 _OTHERS = ("epoch_s", "input_", "images_per_s", "cpu_percent", "gpu_", "memory_mb", "learning_rate")
-_MOST_METRICS = 4
+_WIDE, _NARROW = 160, 110  # columns of a terminal that has room for all, and of one that has for the feed's figures
 
 
 class RunsReport(TerminalReport):
-    """Prints a table of runs."""
+    """Prints a table of runs: of each, as much as the terminal has room for."""
 
     def table(self, runs: Sequence[Run]) -> None:
-        """A line for each."""
+        """A line for each, or two."""
         if not runs:
             return
-        table = Table(box=box.SIMPLE_HEAD)
-        for title in ("run", "began", "status"):
+        is_wide, is_narrow = self._console.width >= _WIDE, self._console.width < _NARROW
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0) if is_narrow else (0, 1))
+        table.add_column("run", no_wrap=True)
+        table.add_column("name", overflow="fold")
+        for title in ("began", "status"):
             table.add_column(title, no_wrap=True)
         table.add_column("took", justify="right", no_wrap=True)
-        for title in ("script", "settings", "last metrics"):
-            table.add_column(title)
-        table.add_column("images/s", justify="right", no_wrap=True)
-        table.add_column("waited", justify="right", no_wrap=True)
+        for title in ("script", "settings") if is_wide else ():
+            table.add_column(title, overflow="fold")
+        table.add_column("last metrics", overflow="fold", min_width=20 if is_narrow else None)
+        for title in () if is_narrow else ("images/s", "waited"):
+            table.add_column(title, justify="right", no_wrap=True)
         for run in runs:
-            cells = (
+            began = datetime.fromtimestamp(run.began_s)
+            metrics = [f"{name} {value:.4g}" for name, value in keras_metrics(run)[: 4 if is_wide else 2]]
+            cells = [
                 run.id[:8],
-                datetime.fromtimestamp(run.began_s).strftime("%Y-%m-%d %H:%M"),
+                run.name,
+                began.strftime("%m-%d %H:%M" if is_narrow else "%Y-%m-%d %H:%M"),
                 run.status,
                 duration(run),
-                os.path.basename(run.tags.get("mlflow.source.name", "")),
-                ", ".join(f"{short} {shortened(value)}" for name, short in _SETTINGS if (value := lookup(run, name))),
-                ", ".join(f"{name} {value:.4g}" for name, value in keras_metrics(run)[:_MOST_METRICS]),
-                f"{run.metrics['images_per_s']:,.0f}" if "images_per_s" in run.metrics else "",
-                f"{100 * run.metrics['input_wait_share']:.0f} %" if "input_wait_share" in run.metrics else "",
-            )
+            ]
+            if is_wide:
+                settings = [f"{short} {shortened(value)}" for name, short in _SETTINGS if (value := lookup(run, name))]
+                cells += [os.path.basename(run.tags.get("mlflow.source.name", "")), ", ".join(settings)]
+            cells.append(", ".join(metrics))
+            if not is_narrow:
+                cells += [_figure(run, "images_per_s", "{:,.0f}"), _figure(run, "input_wait_share", "{:.0%}")]
             table.add_row(*(printable(cell, self._console.encoding) for cell in cells))
         self._console.print(table)
 
@@ -55,6 +63,10 @@ class RunsReport(TerminalReport):
         else:
             of_all = f" of {found:,}" if found > shown else ""
             self._say(f"{counted(shown, 'run')}{of_all} in {uri}")
+
+
+def _figure(run: Run, name: str, form: str) -> str:
+    return form.format(run.metrics[name]).replace("%", " %") if name in run.metrics else ""
 
 
 def keras_metrics(run: Run) -> list[tuple[str, float]]:

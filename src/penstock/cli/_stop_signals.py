@@ -1,14 +1,16 @@
-"""Ctrl-C and SIGTERM as a wish, which a loop grants when it has saved its work."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish, which a loop grants when it has saved its work."""
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @final
@@ -38,7 +40,7 @@ def stop_wishes(on_wish: Callable[[], object] = lambda: None) -> Iterator[StopWi
     """Note the first signal instead of being interrupted by it; a second Ctrl-C interrupts at once.
 
     Outside the main thread, which alone may listen to signals, nothing is noted; nor is a signal that the program was
-    begun with ignored, as Ctrl-C is by jobs in the background.
+    begun with ignored, as Ctrl-C is by jobs in the background, and SIGHUP by `nohup`.
 
     Args:
         on_wish: called when the first one comes, between any two instructions of the main thread.
@@ -51,6 +53,7 @@ def stop_wishes(on_wish: Callable[[], object] = lambda: None) -> Iterator[StopWi
             signal.default_int_handler(number, frame)
         if not wish:
             wish.signal = signal.Signals(number)
+            _leave_lost_terminal()
             on_wish()
 
     if threading.current_thread() is not threading.main_thread():
@@ -63,3 +66,19 @@ def stop_wishes(on_wish: Callable[[], object] = lambda: None) -> Iterator[StopWi
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_lost_terminal() -> None:
+    """Where the terminal was closed, what is said from now on goes nowhere: it would be an error instead."""
+    try:
+        import termios
+    except ImportError:  # there are none
+        return
+    for number in (1, 2):
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)

@@ -45,7 +45,7 @@ def sweep(
         words = tuple(context.args)
         points = read_grid(words, known)
         for point in points:  # all are checked before one is run
-            train.make_context("train", [str(directory), *point.arguments])
+            train.make_context("penstock train", [str(directory), *point.arguments])
         options = SweepOptions(directory, points, words, out, jobs, store)
         raise typer.Exit(run_sweep(options, SweepReport(wide_console())))
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from penstock.cli._curves import replace
+from penstock.cli._curves import replace, show_epochs, thickness
 
 _MOST_LINES = 10
 
@@ -22,7 +22,6 @@ def save_plot(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
         ModuleNotFoundError: matplotlib is not installed.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8.0, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -31,13 +30,13 @@ def save_plot(accuracies: Mapping[str, Sequence[float]], path: Path) -> None:
         values = accuracies[name]
         is_best = number < _MOST_LINES
         axes.plot(
-            range(1, len(values) + 1), [100 * value for value in values], marker="o", markersize=3,
+            range(1, len(values) + 1), [100 * value for value in values], marker="o", **thickness(number),
             color=f"C{number}" if is_best else "0.8", zorder=3 if is_best else 1,
             label=f"{100 * max(values):.1f} %  {name}" if is_best else None,
         )  # fmt: skip
     axes.set_xlabel("epoch")
     axes.set_ylabel("validation accuracy, %")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    show_epochs(axes, [epoch + 1 for name in best_first for epoch in range(len(accuracies[name]))])
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower left", fontsize="small", frameon=False)
     content = io.BytesIO()

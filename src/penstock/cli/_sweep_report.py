@@ -52,11 +52,13 @@ class SweepReport(TerminalReport):
 
     def results(self, lines: Sequence[Line]) -> None:
         """All of them, the best first; those that have come to nothing last."""
-        table = Table(title="Results", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        table.add_column("run")
+        table = Table(
+            title="Results, by validation accuracy", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+        )
+        table.add_column("run", overflow="fold")
         table.add_column("status", no_wrap=True)
-        for title in ("best validation accuracy", "in epoch", "epochs"):
-            table.add_column(title, justify="right")
+        for title in ("best", "in epoch", "of"):
+            table.add_column(title, justify="right", no_wrap=True)
         table.add_column("recorded as", no_wrap=True)
         accuracies = {name: files.accuracies for name, _, files in lines}
         for name, status, files in sorted(lines, key=lambda line: -max(accuracies[line[0]], default=-1.0)):
@@ -80,7 +82,7 @@ class SweepReport(TerminalReport):
     def _progress(self, lines: Sequence[Line]) -> Table:
         table = Table(box=box.SIMPLE_HEAD)
         for title in ("run", "status", "epochs", "best"):
-            table.add_column(title)
+            table.add_column(title, overflow="fold")
         first = sorted(lines, key=lambda line: _ORDER.index(line[1]))
         for name, status, files in first[:_MOST_LIVE]:
             found = files.accuracies if status != "waiting" else []

@@ -86,7 +86,7 @@ def data_changes(then: Run, now: Run) -> Sequence[Change]:
 
 def match_streams(then: Run, now: Run) -> StreamMatch:
     """Compare the digests that both runs have of the same batches."""
-    old, new = _digests(then), _digests(now)
+    old, new = stream_digests(then), stream_digests(now)
     for run, digests, which in ((then, old, "recorded"), (now, new, "new")):
         if not digests:
             why = run.tags.get("penstock.no_digest", "its data are no stream of penstock's")
@@ -104,6 +104,15 @@ def match_streams(then: Run, now: Run) -> StreamMatch:
     first = next(number for number in both if old[number] != new[number])
     where = f"; batch {first - 1} is the first that differs" if first - 1 in both or first == 1 else ""
     return StreamMatch("different", f"{what}: digest {old[count]} then, {new[count]} now{where}")
+
+
+def stream_digests(run: Run) -> dict[int, str]:
+    """Digests of a run's first batches, by how many they are of."""
+    found = dict(enumerate(run.params.get("stream.digests", "").split(), 1))
+    count = run.params.get("stream.digest_batches", "")
+    if count.isdecimal() and "stream.digest" in run.params:
+        found[int(count)] = run.params["stream.digest"]
+    return found
 
 
 def match_metrics(store: Store, then: Run, now: Run) -> Sequence[MetricMatch]:
@@ -153,12 +162,3 @@ def _lines(diff: str | None) -> str:
         return "too long"
     changed = sum(line[:1] in "+-" and line[:3] not in ("+++", "---") for line in diff.splitlines() if line)
     return f"{changed} lines"
-
-
-def _digests(run: Run) -> dict[int, str]:
-    """Digests of a run's first batches, by how many they are of."""
-    found = dict(enumerate(run.params.get("stream.digests", "").split(), 1))
-    count = run.params.get("stream.digest_batches", "")
-    if count.isdecimal() and "stream.digest" in run.params:
-        found[int(count)] = run.params["stream.digest"]
-    return found

@@ -139,7 +139,8 @@ def _train(
     from penstock.cli._train_loop import FeedFailed, TrainingLoop, TrainingStopped
     from penstock.cli._train_track import callbacks
 
-    tracking = callbacks(options, folder, training)
+    # Of what is finished there is nothing more to record.
+    tracking = callbacks(options, folder, training) if state.epoch < options.epochs else ()
     loop = TrainingLoop(
         model,
         training,
@@ -165,7 +166,7 @@ def _train(
             f"there. `penstock check {options.directory}` lists all such files; --on-error skip leaves them out."
         ) from None
     if tracking:
-        report.tracked(tracking[-1].run)
+        report.tracked(tracking[-1].run, options.store)
     return loop.state
 
 

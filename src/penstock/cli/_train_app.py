@@ -10,20 +10,13 @@ import typer
 
 from penstock.cli._app import app
 from penstock.cli._endings import CANNOT_TRAIN, plain_endings
-
-_LARGEST_PX = 16_384
-
-
-def _workers(text: str) -> str:
-    if text != "auto" and not text.isdecimal():
-        raise typer.BadParameter('should be "auto" or a number from 0 on.')
-    return text
+from penstock.cli._options import LARGEST_PX, BatchSize, ClassFolders, number_or_auto
 
 
 def _size(text: str) -> str:
     found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if found is None or not all(0 < int(side) <= _LARGEST_PX for side in found.groups(default=found[1])):
-        raise typer.BadParameter(f"should be HEIGHTxWIDTH, as 150x150, each from 1 to {_LARGEST_PX} pixels.")
+    if found is None or not all(0 < int(side) <= LARGEST_PX for side in found.groups(default=found[1])):
+        raise typer.BadParameter(f"should be HEIGHTxWIDTH, as 150x150, each from 1 to {LARGEST_PX} pixels.")
     return text
 
 
@@ -47,9 +40,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 @app.command()
 def train(
     context: typer.Context,
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The images, one folder per class.")
-    ],
+    directory: ClassFolders,
     model: Annotated[
         str,
         typer.Option(
@@ -63,9 +54,9 @@ def train(
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Weights to begin with. Left out: random ones."),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="How often training sees every image.")] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a batch.")] = 32,
+    batch_size: BatchSize = 32,
     workers: Annotated[
-        str, typer.Option(metavar="N", callback=_workers, help='That make batches; "auto" measures and chooses.')
+        str, typer.Option(metavar="N", callback=number_or_auto, help='That make batches; "auto" measures and chooses.')
     ] = "auto",
     augment: Annotated[
         str,

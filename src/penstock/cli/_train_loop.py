@@ -13,8 +13,9 @@ import keras
 
 from penstock._errors import PenstockError
 from penstock.cli._stop_signals import StopWish, stop_wishes
+from penstock.cli._train_callbacks import Steps, Watcher
 from penstock.cli._train_files import RunFolder
-from penstock.cli._train_state import RunState, set_torch_generators, torch_generators
+from penstock.cli._train_state import RunState, torch_generators
 from penstock.keras._flow import Flow
 from penstock.keras._input_report import InputReport
 from penstock.keras._tracker import Tracker
@@ -99,7 +100,7 @@ class TrainingLoop:
             FeedFailed: a batch could not be made.
         """
         report = InputReport(self._training)
-        watcher = _Watcher(self)
+        watcher = Watcher(self)
         everybody = keras.callbacks.CallbackList(
             [report, watcher, *self._callbacks], model=self._model, epochs=epochs, steps=len(self._training)
         )
@@ -170,7 +171,7 @@ class TrainingLoop:
         everybody.on_epoch_begin(epoch)
         logs = self.state.logs
         if logs is None:
-            steps = _Steps(self, everybody, self.state.batch, len(self._training))
+            steps = Steps(self, everybody, self.state.batch, len(self._training))
             self._feed(self._fit, steps)
             if steps.done < len(self._training):
                 self.save(steps.done)
@@ -188,7 +189,7 @@ class TrainingLoop:
         everybody.on_epoch_end(epoch, {**logs, **{f"val_{name}": value for name, value in tested.items()}})
         return True
 
-    def _fit(self, steps: _Steps) -> None:
+    def _fit(self, steps: Steps) -> None:
         epoch, left = self.state.epoch, len(self._training) - self.state.batch
         self._model.fit(
             self._training,
@@ -214,6 +215,8 @@ class TrainingLoop:
             if text is None:
                 raise
             is_over = self.state.logs is not None
+            # On JAX, `evaluate` that is left so keeps the weights to itself.
+            getattr(self._model, "jax_state_sync", lambda: None)()
             self.save(self.state.batch if is_over else callback.done, self.state.logs)
             raise FeedFailed(text) from error
 
@@ -251,73 +254,6 @@ class TrainingLoop:
 
     def _seconds(self) -> float:
         return self._clock() - self._epoch_began
-
-
-class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
-    """What Keras calls while it fits what is left of an epoch.
-
-    Attributes:
-        done: batches of the epoch that are trained.
-        logs: of the epoch, when Keras has come to its end.
-    """
-
-    def __init__(self, loop: TrainingLoop, everybody: Any, done: int, steps: int) -> None:
-        super().__init__()
-        self.done = self._before = done
-        self.logs: dict[str, float] = {}
-        self._loop, self._everybody, self._steps = loop, everybody, steps
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._loop.restore(self.model)
-        self._loop.listener.step(self.done, {})
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if batch == 0:  # also PyTorch's loader draws, where a fit begins and where it ends
-            set_torch_generators(self._loop.state.generators)
-        self._everybody.on_train_batch_begin(self._before + batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.done = self._before + batch + 1
-        self._loop.state = replace(self._loop.state, generators=torch_generators())
-        self._everybody.on_train_batch_end(self.done - 1, logs)
-        self._loop.listener.step(self.done, logs or {})
-        self._loop.wish.check_insists()
-        if self._loop.wish:
-            self._model.stop_training = True
-        elif self.done < self._steps and self._loop.is_due():
-            _ = self.model  # which fetches all weights
-            self._loop.save(self.done)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self.logs = {name: float(value) for name, value in (logs or {}).items()}
-
-
-class _Watcher(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sees validation, and what an epoch came to.
-
-    Attributes:
-        logs: of the last epoch, with those of callbacks before this one.
-    """
-
-    def __init__(self, loop: TrainingLoop) -> None:
-        super().__init__()
-        self.logs: dict[str, float] = {}
-        self._loop = loop
-
-    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        self._loop.restore(self.model)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Nothing; it is here so that Keras calls this list's callbacks in turn, and in its own thread."""
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self._loop.listener.test_step(batch + 1)
-        self._loop.wish.check_insists()
-        if self._loop.wish:
-            self._model.stop_evaluating = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self.logs = {name: float(value) for name, value in (logs or {}).items()}
 
 
 def _feed_error(error: BaseException) -> str | None:

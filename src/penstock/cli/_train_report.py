@@ -16,6 +16,7 @@ from rich.table import Table
 import penstock
 from penstock.cli._terminal import TerminalReport, counted, printable
 from penstock.feeding._cpus import usable_cpus
+from penstock.tracking._store import runs_command
 
 if TYPE_CHECKING:
     from penstock.cli._confusion import Confusion
@@ -116,10 +117,10 @@ class TrainReport(TerminalReport):
         if self._progress is not None:
             self._progress.update(self._task, description="Stopping after this batch (Ctrl-C again: at once)")
 
-    def tracked(self, run: str | None) -> None:
+    def tracked(self, run: str | None, store: str | None) -> None:
         """Which run of the store it is; a warning of the tracker's has said why it is none."""
         if run is not None:
-            self._say(f"Recorded as run {run[:8]}; see it with `penstock runs`")
+            self._say(f"Recorded as run {run[:8]}; see it with `{runs_command(store)}`")
 
     @contextmanager
     def evaluating(self, steps: int) -> Iterator[Any]:

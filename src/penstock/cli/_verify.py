@@ -15,7 +15,6 @@ from PIL import Image
 
 from penstock.batches._structure import flatten
 from penstock.cli._endings import FOUND, CommandError
-from penstock.cli._load_keras import load_keras
 from penstock.cli._quiet import quiet_decoders
 from penstock.cli._verify_report import Difference, VerifyReport
 from penstock.feeding._digest import BatchDigest, digest_of
@@ -116,8 +115,6 @@ def run_verify(options: VerifyOptions, report: VerifyReport, opened: OpenFlow = 
         PenstockError: a batch cannot be made; it names the file.
         KeyboardInterrupt: on Ctrl-C; nothing is left behind.
     """
-    with report.busy("Loading Keras"):
-        load_keras()
     with _images(options.directory) as directory, quiet_decoders():
         first: list[str] = []
         total = ""

@@ -21,6 +21,7 @@ from penstock.keras._fit_call import Fed, FitCall, find_fit, flow_in
 from penstock.keras._input_report import InputReport
 from penstock.keras._monitor import Monitor
 from penstock.keras._notice import notice
+from penstock.keras._program import how_it_ends, notebook_cells, script_path
 from penstock.keras._run_params import (
     file_names,
     fingerprints,
@@ -33,17 +34,13 @@ from penstock.keras._run_params import (
 from penstock.keras._stream import Stream
 from penstock.keras._verdict import FeedPeriod
 from penstock.monitor._records import TIME, Records
+from penstock.tracking._environment import what_counts
 from penstock.tracking._messages import Begin, End, Epoch, More
 from penstock.tracking._processes import Process
 from penstock.tracking._recorder import PATIENCE_S, Recorder
 from penstock.tracking._secrets import mask_argv, mask_value
-from penstock.tracking._store import Status
+from penstock.tracking._store import NOTEBOOK, Status, runs_command
 
-# What makes a difference to results; not all of "TF_", which is Terraform's, too.
-_ENVIRONMENT = (
-    "CUDA_", "JAX_", "KERAS_", "MKL_", "NUMBA_", "OMP_", "PENSTOCK_", "PYTHONHASHSEED", "TF_CPP_", "TF_CUDNN_",
-    "TF_DETERMINISTIC_", "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_XLA_", "XLA_",
-)  # fmt: skip
 _DIGEST_BATCHES, _DIGEST_S = 8, 0.5
 _MEANS = ("cpu_percent", "memory_mb")  # of the monitor's columns, and those of GPUs
 
@@ -138,7 +135,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
                 call = FitCall(self._given, None, None, call.validation, call.settings, call.lives)
             self._flow = call.flow
             begin, found = self._begun(call)
-            self._recorder = Recorder(begin, _lost, self._patience_s)
+            self._recorder = Recorder(begin, how_it_ends, self._patience_s)
             self._recorder.send(lambda: More(params=found()))
             if call.lives is not None:
                 # Keras tells no callback of an exception; but then this is left over by a call that is no more.
@@ -196,16 +193,18 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Send the verdict and the picture, and wait until all is written."""
+        ended_s = time()  # the picture is no part of training
         with self._safely():
             self._close_watchers()
             if self._recorder is not None:
                 self._recorder.send(self._summed_up())
         status, reason = self._ending
-        self._end(End(status, time(), reason))
+        self._end(End(status, ended_s, reason))
         self._warn()
         recorder = self._recorder
         if recorder is not None and not self._has_warned and (run := recorder.run_id(0)) is not None:
-            notice(f"penstock: recorded as run {run[:8]} in {recorder.store}; see it with `penstock runs`")
+            see = runs_command(self._address)
+            notice(f"penstock: recorded as run {run[:8]} in {recorder.store}; see it with `{see}`")
 
     # --- inside ---
 
@@ -221,6 +220,11 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
                 params |= part()
         with self._safely():
             files["model.txt"] = model_text(model).encode()
+        tags, script = dict(self._tags), script_path()
+        with self._safely():
+            if script is None and (cells := notebook_cells()) is not None:
+                files[f"script/{NOTEBOOK}"] = cells.encode()
+                tags.setdefault("mlflow.source.name", NOTEBOOK)
         with suppress(Exception):  # Keras's name for them is young
             params["machine.devices"] = ", ".join(keras.distribution.list_devices())
         paths, names = ((), ()) if flow is None else file_names(flow)
@@ -229,14 +233,12 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             experiment=self._experiment,
             name=self._name,
             params=params,
-            tags=self._tags,
+            tags=tags,
             files=files,
             argv=mask_argv(sys.argv),
-            script=_script(),
+            script=script,
             folder=os.getcwd(),
-            environment={
-                name: mask_value(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)
-            },
+            environment={name: mask_value(name, value) for name, value in what_counts(os.environ).items()},
             process=Process.this(),
             time_s=time(),
             paths=paths,
@@ -348,26 +350,10 @@ class _Figures(InputReport):
         pass
 
 
-def _lost() -> End:
-    """How a run ended that nobody has ended: by what the interpreter tells of itself."""
-    error = getattr(sys, "last_value", None)
-    if isinstance(error, KeyboardInterrupt):
-        return End("KILLED", time(), "Ctrl-C")
-    if error is not None:
-        return End("FAILED", time(), mask_value("", f"{type(error).__name__}: {error}"[:1000]))
-    return End("FAILED", time(), "`fit` was left by an exception")
-
-
 def _lose(recorder: weakref.ref[Recorder]) -> None:
     found = recorder()
     if found is not None:
         found.lose()
-
-
-def _script() -> str | None:
-    """The file that the program runs; None in a notebook and the like."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.path.abspath(path) if isinstance(path, str) and os.path.isfile(path) else None
 
 
 def _means(records: Records, since_s: float) -> dict[str, float]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SMOOTHED_S = 1.0  # a CPU's use over 0.1 s is mostly noise
 _DETAILS = 20  # that a short time still shows
 _MOST_NAMED = 4  # lines in a legend
+_MOST_EPOCHS = 300  # that are marked: of more, a panel would be all lines
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def plot(records: Records, title: str | None, *, vert: bool) -> Figure:
     for axes in list(grid.flat)[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
         axes.set_xlabel("seconds")
         axes.tick_params(labelbottom=True)
-    if shades := {str(shade.get_label()): shade for shade in grid.flat[0].patches}:
+    named = {str(shade.get_label()): shade for shade in grid.flat[0].collections}
+    if shades := {name: shade for name, shade in named.items() if not name.startswith("_")}:
         figure.legend(shades.values(), shades.keys(), loc="outside lower right", frameon=False, ncols=2)
     if title is not None:
         figure.suptitle(title)
@@ -113,12 +115,19 @@ def _draw(axes: Axes, records: Records, panel: _Panel, lines: list[tuple[str, Ar
 
 
 def _draw_marks(axes: Axes, records: Records) -> None:
-    line: Any = {"color": axes.xaxis.label.get_color(), "alpha": 0.4, "linewidth": 0.8}
-    for _, begin_s, _ in records.spans("epoch"):
-        axes.axvline(begin_s, linestyle=":", **line)
+    """All of a kind as one collection: of 1000 epochs, lines of their own would take matplotlib a minute."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    height: Any = {"transform": axes.get_xaxis_transform()}  # seconds, and the share of the panel's height
+    begins = [begin_s for _, begin_s, _ in records.spans("epoch")]
+    line: Any = {"color": axes.xaxis.label.get_color(), "alpha": 0.4, "linewidth": 0.8, "linestyle": ":"}
+    if len(begins) <= _MOST_EPOCHS:
+        axes.add_collection(LineCollection([[(at, 0), (at, 1)] for at in begins], **height, **line), autolim=False)
     for kind, color in (("validation", "tab:green"), ("callbacks", "tab:purple")):
-        for _, begin_s, end_s in records.spans(kind):
-            axes.axvspan(begin_s, end_s, color=color, alpha=0.25, linewidth=0, label=kind)
+        boxes = [[(begin, 0), (begin, 1), (end, 1), (end, 0)] for _, begin, end in records.spans(kind)]
+        if boxes:
+            shades = PolyCollection(boxes, color=color, alpha=0.25, linewidth=0, label=kind, **height)
+            axes.add_collection(shades, autolim=False)
 
 
 def smoothed(time_s: Array, values: Array) -> Array:

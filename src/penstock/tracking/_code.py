@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from penstock.tracking._secrets import mask_text
+from penstock.tracking._secrets import mask_diff, mask_text
 
 _PATIENCE_S = 20.0  # git's, on a slow disk
 _LONGEST_BYTES = 2_000_000  # of a script or a diff
@@ -46,7 +46,7 @@ def commit_of(folder: Path) -> Commit | None:
         return None
     is_long = len(diff) > _LONGEST_BYTES
     return Commit(
-        number.strip(), branch.strip(), None if is_long else mask_text(diff), tuple(untracked.split("\n")[:-1])
+        number.strip(), branch.strip(), None if is_long else mask_diff(diff), tuple(untracked.split("\n")[:-1])
     )
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from time import time
 from typing import Any, final
@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from penstock._errors import StoreError
+from penstock.tracking._alone import alone_in
 from penstock.tracking._secrets import mask_tokens
 from penstock.tracking._store import Point, Run, Status
 
@@ -36,6 +37,7 @@ _PATIENCE = {
     # It would tell its makers how it is used.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_TERMINAL": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -61,12 +63,15 @@ class MlflowStore:
             from mlflow.tracking import MlflowClient
 
             self._mlflow: Any = mlflow
+        with _quiet():  # once more: what is imported sets up its own logging
             address = str(mlflow.get_tracking_uri() if uri is None else uri)
             self._uri, self._address = mask_tokens(address), _absolute(address)
             self._path = _sqlite_path(address)
-            _check(address, self._uri, make)
-            with _as_store_error(self._uri):
-                self._client: Any = MlflowClient(address)
+            # Two that make one at once would both make each of its tables.
+            with nullcontext() if self._path is None else alone_in(self._path.absolute().parent):
+                _check(address, self._uri, make)
+                with _as_store_error(self._uri):
+                    self._client: Any = MlflowClient(address)
 
     @property
     def uri(self) -> str:
@@ -131,8 +136,9 @@ class MlflowStore:
             found = []
             if _ID.fullmatch(prefix):
                 found = list(self._found(f"attributes.run_id LIKE '{prefix}%'", 20))
-            if not found and "'" not in prefix:
-                found = list(self._found(f"attributes.run_name = '{prefix}'", 20))
+            quote = next((each for each in ("'", '"', "`") if each not in prefix), None)
+            if not found and quote is not None:
+                found = list(self._found(f"attributes.run_name = {quote}{prefix}{quote}", 20))
             return [_run(each) for each in found]
 
     def history(self, run: str, metric: str) -> Sequence[Point]:

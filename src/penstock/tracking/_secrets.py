@@ -43,6 +43,13 @@ _BARE = re.compile(
     r"(?P<value>(?=[\w+/=\-]{0,400}\d)[\w+/=\-]{12,400})(?=\s|$)",
     re.MULTILINE,
 )
+# A setting in any other file than Python's: whatever follows.
+_SETTING = re.compile(
+    r"^(?P<head>[+\- ]?[ \t]{0,100}(?:export[ \t]|-[ \t])?[\"']?(?P<name>[A-Za-z_][\w.\-]{0,100}+)[\"']?"
+    r"[ \t]{0,20}[:=][ \t]{0,20})(?P<value>\S.*)",
+    re.MULTILINE,
+)
+_FILE = re.compile(r"(?=^diff --git )", re.MULTILINE)
 
 
 def is_secret(name: str) -> bool:
@@ -99,7 +106,7 @@ def mask_argv(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def mask_text(text: str) -> str:
-    """A script or a diff: literals that are assigned to such names.
+    """A script: literals that are assigned to such names.
 
     What is computed, read from a file or hidden in a value of another name is not recognized.
 
@@ -110,6 +117,23 @@ def mask_text(text: str) -> str:
     text = _ASSIGNED.sub(lambda found: found["head"] + _masked(found["value"]) if _hides(found) else found[0], text)
     text = _BARE.sub(lambda found: found["head"] + MASK if is_secret(found["name"]) else found[0], text)
     return mask_tokens(text)
+
+
+def mask_diff(diff: str) -> str:
+    r"""What Git prints: as scripts are, and in files that are not Python's, all that follows such a name.
+
+    Example:
+        >>> print(mask_diff("diff --git a/.env b/.env\n+export API_KEY=abc\n+EPOCHS=3"))
+        diff --git a/.env b/.env
+        +export API_KEY=***
+        +EPOCHS=3
+    """
+    parts = []
+    for part in _FILE.split(diff):
+        if not part.partition("\n")[0].endswith(".py"):
+            part = _SETTING.sub(lambda found: found["head"] + MASK if is_secret(found["name"]) else found[0], part)
+        parts.append(mask_text(part))
+    return "".join(parts)
 
 
 def _hides(found: re.Match[str]) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from penstock.tracking._secrets import mask_tokens
+
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+NOTEBOOK = "notebook.py"  # in place of a script's name: the cells that had been run
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def runs_command(address: str | None) -> str:
+    """What a user types to see the runs of a store; None for the one by default."""
+    return shlex.join(["penstock", "runs", *(["--store", mask_tokens(address)] if address else [])])
 
 
 class Store(Protocol):

@@ -1,0 +1,45 @@
+"""Options and arguments that several commands have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LARGEST_PX = 16_384  # of an image's side
+
+
+def number_or_auto(text: str) -> str:
+    """Workers; for `callback=`."""
+    if text != "auto" and not text.isdecimal():
+        raise typer.BadParameter('should be "auto" or a number from 0 on.')
+    return text
+
+
+def _size(size: tuple[int, int]) -> tuple[int, int]:
+    if not all(0 < side <= LARGEST_PX for side in size):
+        raise typer.BadParameter(f"should be two numbers of pixels from 1 to {LARGEST_PX}.")
+    return size
+
+
+ClassFolders = Annotated[
+    Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The images, one folder per class.")
+]
+AnyImages = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR", exists=True, file_okay=False, help="The images, flat or in class folders, at any depth."
+    ),
+]
+Size = Annotated[
+    tuple[int, int], typer.Option(metavar="HEIGHT WIDTH", callback=_size, help="Pixels that images are resized to.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images in a batch.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        help="The store, as MLflow writes it. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder.",
+    ),
+]
