@@ -38,6 +38,7 @@ FEED_ROW_NAMES = (
 AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "auto-files")
 SMALL_ROW_NAMES = ("fast-decoding", "small-batches", "tiny-work", "start")
 KERNEL_ROW_NAMES = ("kernels",)
+REMOTE_ROW_NAMES = ("remote", "remote-large")
 _ALL_ROW_NAMES = (
     *ROW_NAMES,
     *PEER_ROW_NAMES,
@@ -45,6 +46,7 @@ _ALL_ROW_NAMES = (
     *AUTO_ROW_NAMES,
     *SMALL_ROW_NAMES,
     *KERNEL_ROW_NAMES,
+    *REMOTE_ROW_NAMES,
 )
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
@@ -101,6 +103,7 @@ def _run(options: argparse.Namespace) -> None:
     from penstock.bench._feed_rows import FEED_ROWS
     from penstock.bench._kernel_rows import KERNEL_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
+    from penstock.bench._remote_rows import REMOTE_ROWS
     from penstock.bench._rows import READS_FILES, ROWS
     from penstock.bench._small_rows import SMALL_ROWS
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
@@ -112,8 +115,8 @@ def _run(options: argparse.Namespace) -> None:
     seconds = options.seconds or (0.02 if options.quick else 2.0)
     began = perf_counter()
     records = []
-    reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files"}.intersection(options.rows)
-    has_large = "fast-decoding" in options.rows
+    reads_files = {*READS_FILES, "peers-files", "feed-busy", "auto-files", "remote"}.intersection(options.rows)
+    has_large = not {"fast-decoding", "remote-large"}.isdisjoint(options.rows)
     with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as made:
         scale = replace(made, yardstick=options.yardstick)
         for name in _ALL_ROW_NAMES:
@@ -123,7 +126,8 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            row = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS}[name](scale)
+            all_rows = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS, **REMOTE_ROWS}
+            row = all_rows[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)
             records.append(RowRecord(row.name, row.title, row.note, row.settings, sides, row.claims))
