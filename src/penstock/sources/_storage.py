@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -19,6 +19,7 @@ _TRIES = 5  # with 0.1, 0.4, 1.6 and 6.4 s between them, and up to twice that
 _REQUEST_S = 90.0
 _TRIES_IN_TIME = 3  # that there is time for where nothing answers
 _LISTING_S = 900.0  # a folder of five million files, a thousand at a time; what is silent is found out before
+_LOOK_S = 0.5
 _SHARE = 0.9  # of the time for a batch; its error has to be there before the batch itself is given up
 _FINDS = ("s3", "s3a", "gs", "gcs")  # that list all files below a folder in one go, and say what goes wrong
 _DEEPEST = 64  # folders within folders; deeper ones are links that lead back
@@ -138,6 +139,9 @@ class Storage:
         future = asyncio.run_coroutine_threadsafe(self._gathered(opened, method, given, deadline), opened.system.loop)
         self._under_way.add(future)
         try:
+            # A Ctrl-C that comes just before a wait begins is seen when it ends.
+            while not wait([future], _LOOK_S).done:
+                pass
             return future.result()
         except CancelledError:
             return [ConnectionAbortedError("the flow was closed")] * len(calls)
