@@ -46,6 +46,7 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench readme benchmarks/records/auto.json README.md --markers auto
 	$(BIN)/python -m penstock.bench --rows fast-decoding small-batches tiny-work start --out benchmarks/records/small.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/small.json README.md --markers small
+	$(BIN)/python -m penstock.bench --rows remote remote-large --rounds 3 --out benchmarks/records/remote.json
 	$(BIN)/python -m penstock.bench --rows kernels --seconds 0.3 --yardstick benchmarks/yardstick/warp.cpp \
 		--out benchmarks/records/kernels.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json README.md --markers kernels

@@ -11,8 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from s3_server import S3Server
 
 
 def pytest_report_header() -> list[str]:
@@ -80,3 +84,22 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def _workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("penstock-")]
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3Server]:
+    pytest.importorskip("moto")
+    pytest.importorskip("s3fs")
+    from s3_server import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(_s3_server: S3Server) -> Iterator[S3Server]:
+    """A server of S3 without faults."""
+    _s3_server.reset()
+    yield _s3_server
+    _s3_server.reset()

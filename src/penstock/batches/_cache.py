@@ -13,7 +13,7 @@ import numpy as np
 from penstock._types import Array, Indices
 from penstock.image._decode import CHANNELS, Loading, decoders
 from penstock.image._pixels import Pixels
-from penstock.sources._stamps import FileNames
+from penstock.sources._stamps import FileNames, KnownFiles
 from penstock.sources._store import Found, Lot, Store
 from penstock.sources._store_files import FolderPlace, Place
 from penstock.sources._store_memory import MemoryPlace
@@ -36,16 +36,20 @@ class Caching:
     limit: int | None
     free: Callable[[], int | None]
 
-    def cache(self, paths: Sequence[str], loading: Loading) -> ImageCache:
+    def cache(self, files: Sequence[str] | KnownFiles, loading: Loading) -> ImageCache:
         """A cache for such files; nothing is opened yet.
 
         Args:
+            files: paths, whose files are looked at each time; or files that are as they were listed. Of the latter,
+                those that nothing is known of are kept in memory alone, where they count as unchanged.
             loading: with a `target_size`.
         """
         assert loading.target_size is not None
         height, width = loading.target_size
         values = height * width * CHANNELS[loading.color_mode]
-        return ImageCache(Store(self._place(loading), FileNames.of(paths), values), loading)
+        lasts = self.folder is not None
+        names = replace(files, lasting=lasts) if isinstance(files, KnownFiles) else FileNames.of(files)
+        return ImageCache(Store(self._place(loading), names, values), loading)
 
     def _place(self, loading: Loading) -> Place:
         if self.folder is None:

@@ -21,7 +21,7 @@ from penstock.image._decode import GROUP_BYTES, Loading
 from penstock.image._draw import Transforms
 from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
-from penstock.sources._encoded import EncodedSource
+from penstock.sources._encoded import EncodedSource, Interruptible
 
 _MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels
 
@@ -80,6 +80,11 @@ class ImageBatches:
             return read(step.indices)
         found = self.cache.store.find(step.indices)
         return FoundBlobs(found, read(step.indices[found.missing]) if len(found.missing) else ())
+
+    def interrupt(self) -> None:
+        """Let those fail that wait for files at once; takes no lock."""
+        if isinstance(self.source, Interruptible):
+            self.source.interrupt()
 
     def fill(self, step: Step, blobs: Blobs, out: Sequence[Array]) -> FillReport:
         """See `BatchMaker.fill`."""

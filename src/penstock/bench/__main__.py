@@ -39,6 +39,7 @@ AUTO_ROW_NAMES = ("auto-waiting", "auto-python", "auto-large", "auto-memory", "a
 SMALL_ROW_NAMES = ("fast-decoding", "small-batches", "tiny-work", "start")
 KERNEL_ROW_NAMES = ("kernels",)
 PLAN_ROW_NAMES = ("plan-cost", "plan-waiting", "plan-latency")
+REMOTE_ROW_NAMES = ("remote", "remote-large")
 _ALL_ROW_NAMES = (
     *ROW_NAMES,
     *PEER_ROW_NAMES,
@@ -47,6 +48,7 @@ _ALL_ROW_NAMES = (
     *SMALL_ROW_NAMES,
     *KERNEL_ROW_NAMES,
     *PLAN_ROW_NAMES,
+    *REMOTE_ROW_NAMES,
 )
 _NEEDS_LINUX = {"feed-memory": "/proc/*/smaps_rollup"}
 _TRAINING_BATCH = 32
@@ -110,6 +112,7 @@ def _run(options: argparse.Namespace) -> None:
     from penstock.bench._kernel_rows import KERNEL_ROWS
     from penstock.bench._peer_rows import PEER_ROWS
     from penstock.bench._plan_rows import PLAN_ROWS
+    from penstock.bench._remote_rows import REMOTE_ROWS
     from penstock.bench._rows import READS_FILES, ROWS
     from penstock.bench._small_rows import SMALL_ROWS
     from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
@@ -121,9 +124,9 @@ def _run(options: argparse.Namespace) -> None:
     seconds = options.seconds or (0.02 if options.quick else 2.0)
     began = perf_counter()
     records = []
-    also = {"peers-files", "feed-busy", "auto-files", "plan-cost", "plan-waiting"}
+    also = {"peers-files", "feed-busy", "auto-files", "plan-cost", "plan-waiting", "remote"}
     reads_files = {*READS_FILES, *also}.intersection(options.rows)
-    has_large = "fast-decoding" in options.rows
+    has_large = not {"fast-decoding", "remote-large"}.isdisjoint(options.rows)
     with _scale(options, has_photographs=bool(reads_files), has_large=has_large) as made:
         scale = replace(made, yardstick=options.yardstick)
         for name in _ALL_ROW_NAMES:
@@ -133,7 +136,16 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            rows = {**ROWS, **PEER_ROWS, **FEED_ROWS, **AUTO_ROWS, **SMALL_ROWS, **KERNEL_ROWS, **PLAN_ROWS}
+            rows = {
+                **ROWS,
+                **PEER_ROWS,
+                **FEED_ROWS,
+                **AUTO_ROWS,
+                **SMALL_ROWS,
+                **KERNEL_ROWS,
+                **PLAN_ROWS,
+                **REMOTE_ROWS,
+            }
             row = rows[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from penstock.keras._caching import parse_cache
@@ -55,8 +56,10 @@ class DataFrameIterator(FileFlow):
         decode: str = "exact",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
+        parsed = Feeding.parse(**feeding)
         super().__init__(
             lambda split: list_table(
                 dataframe,
@@ -68,6 +71,8 @@ class DataFrameIterator(FileFlow):
                 class_mode=class_mode,
                 split=split,
                 validate_filenames=validate_filenames,
+                storage_options=storage_options,
+                timeout_s=parsed.timeout_s,
             ),
             AsTheyAre() if image_data_generator is None else image_data_generator,
             target_size=target_size,
@@ -86,7 +91,7 @@ class DataFrameIterator(FileFlow):
             dtype=dtype,
             decode=decode,
             caching=parse_cache(cache, cache_bytes),
-            feeding=Feeding.parse(**feeding),
+            feeding=parsed,
         )
         for warning in self._found.warnings:
             warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_dataframe`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 from penstock.keras._caching import parse_cache
@@ -10,7 +11,8 @@ from penstock.keras._feeding import Feeding, FeedingKeywords
 from penstock.keras._file_flow import FileFlow
 from penstock.keras._notice import notice
 from penstock.keras._settings import AsTheyAre, Generator
-from penstock.sources._files import list_class_folders
+from penstock.sources._remote_folders import list_folders
+from penstock.sources._urls import is_url
 
 
 class DirectoryIterator(FileFlow):
@@ -48,14 +50,22 @@ class DirectoryIterator(FileFlow):
         decode: str = "exact",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         **feeding: Unpack[FeedingKeywords],
     ) -> None:
         generator = AsTheyAre() if image_data_generator is None else image_data_generator
         hidden = generator.semantics == "keras"
-        caching = parse_cache(cache, cache_bytes, None if classes else directory)
+        caching = parse_cache(cache, cache_bytes, None if classes or is_url(directory) else directory)
+        parsed = Feeding.parse(**feeding)
         super().__init__(
-            lambda split: list_class_folders(
-                directory, classes=classes, split=split, follow_links=follow_links, hidden=hidden
+            lambda split: list_folders(
+                directory,
+                classes=classes,
+                split=split,
+                follow_links=follow_links,
+                hidden=hidden,
+                storage_options=storage_options,
+                timeout_s=parsed.timeout_s,
             ),
             generator,
             target_size=target_size,
@@ -74,9 +84,10 @@ class DirectoryIterator(FileFlow):
             dtype=dtype,
             decode=decode,
             caching=caching,
-            feeding=Feeding.parse(**feeding),
+            feeding=parsed,
         )
-        self.directory = directory
+        if not is_url(directory):
+            self.directory = directory
         notice(f"Found {self.samples} images belonging to {self.num_classes} classes.")
 
     def _identity(self) -> tuple[Any, ...]:

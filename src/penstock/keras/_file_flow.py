@@ -19,7 +19,7 @@ from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
 from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches, weight_columns
-from penstock.sources._encoded import EncodedSource
+from penstock.sources._encoded import EncodedSource, Interruptible
 from penstock.sources._files import EXTENSIONS, FileSource
 from penstock.sources._listing import Listing
 
@@ -125,12 +125,14 @@ class FileFlow(Flow):
     def close(self) -> None:
         """End the workers and free the memory, that of the cache included; may be called twice."""
         super().close()
+        if isinstance(self._found.encoded, Interruptible):
+            self._found.encoded.close()
         if self._cache is not None:
             self._cache.store.close()
 
     def _make_batches(self) -> ImageBatches:
         if self._cache is None and self._caching is not None:  # one for all makers of this flow's
-            self._cache = self._caching.cache(self._filepaths, self._loading)
+            self._cache = self._caching.cache(self._found.known or self._filepaths, self._loading)
         return image_batches(
             self,
             self._source(),

@@ -335,11 +335,13 @@ class ImageDataGenerator:
         shard: tuple[int, int] | str = "auto",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> DirectoryIterator:
         """Batches from image files, a folder for each class.
 
         Args:
-            directory: holds one folder per class, images at any depth in it.
+            directory: holds one folder per class, images at any depth in it: a path; a URL that fsspec reads, such as
+                "s3://bucket/train"; or an archive, as "zip://train.zip", "tar://train.tar", "zip::s3://bucket/a.zip".
             target_size: `(height, width)` in pixels.
             color_mode: "rgb", "rgba" or "grayscale".
             classes: names in the order of their numbers; None for all folders, sorted.
@@ -373,11 +375,15 @@ class ImageDataGenerator:
                 "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.
             cache_bytes: bound on what it takes, in bytes or as "8GB"; None for half of the memory that is free, or for
                 what leaves a twentieth of the disk free. What has no room is decoded each time.
+            storage_options: for URLs: keys, endpoints and the like, as fsspec takes them. They are shown and recorded
+                nowhere. None leaves it to the environment and to fsspec's configuration.
 
         Returns:
             A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
 
         Raises:
+            ImportError: fsspec, or what it needs for such a URL, is not installed.
+            OSError: something cannot be listed.
             ValueError: no such folder, no images in it, or a value out of range.
         """
         return DirectoryIterator(
@@ -410,6 +416,7 @@ class ImageDataGenerator:
             shard=shard,
             cache=cache,
             cache_bytes=cache_bytes,
+            storage_options=storage_options,
         )
 
     def flow_from_dataframe(
@@ -445,13 +452,15 @@ class ImageDataGenerator:
         shard: tuple[int, int] | str = "auto",
         cache: str | os.PathLike[str] | None = None,
         cache_bytes: int | str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         **deprecated: Any,
     ) -> DataFrameIterator:
         """Batches from image files that a dataframe lists, with what is to be learnt of each.
 
         Args:
             dataframe: of pandas, Polars, PyArrow or another library that narwhals reads; it is not changed.
-            directory: that file names are relative to; None for absolute ones.
+            directory: that file names are relative to, a path, a URL or an archive as for `flow_from_directory`; None
+                for absolute ones, or for URLs.
             x_col: column of file names.
             y_col: column of labels or values; a list of columns for "multi_output", and for "raw" if there are several.
             weight_col: column of sample weights.
@@ -491,12 +500,15 @@ class ImageDataGenerator:
                 "memory", until the flow is closed, or the path of a folder, for later runs, too. None for nothing.
             cache_bytes: bound on what it takes, in bytes or as "8GB"; None for half of the memory that is free, or for
                 what leaves a twentieth of the disk free. What has no room is decoded each time.
+            storage_options: for URLs: keys, endpoints and the like, as fsspec takes them. They are shown and recorded
+                nowhere. None leaves it to the environment and to fsspec's configuration.
 
         Returns:
             A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
 
         Raises:
-            ImportError: narwhals, of the extra `dataframe`, is not installed.
+            ImportError: narwhals, of the extra `dataframe`, is not installed, or what URLs need.
+            OSError: a URL cannot be looked at.
             TypeError: no dataframe, values of a wrong type, or a keyword that does not exist.
             ValueError: no such column, or a value out of range.
         """
@@ -540,6 +552,7 @@ class ImageDataGenerator:
             shard=shard,
             cache=cache,
             cache_bytes=cache_bytes,
+            storage_options=storage_options,
         )
 
     def fit(self, x: Any, augment: bool = False, rounds: int = 1, seed: int | None = None) -> None:

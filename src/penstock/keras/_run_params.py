@@ -126,7 +126,17 @@ def model_text(model: Any) -> str:
 
 def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Paths as they are opened, and names as they are listed, of a flow of files; nothing of others."""
-    return (tuple(flow.filepaths), tuple(flow.filenames)) if isinstance(flow, FileFlow) else ((), ())
+    if not isinstance(flow, FileFlow) or flow._found.known is not None:
+        return (), ()
+    return tuple(flow.filepaths), tuple(flow.filenames)
+
+
+def listed_files(flow: Fed) -> tuple[tuple[str, int, str], ...]:
+    """Names, bytes and tags of files that lie elsewhere, as they were listed; nothing of others."""
+    known = flow._found.known if isinstance(flow, FileFlow) else None
+    if not isinstance(flow, FileFlow) or known is None:
+        return ()
+    return tuple(zip(flow.filenames, known.sizes.tolist(), known.tags, strict=True))
 
 
 def fingerprints(call: FitCall) -> Callable[[], dict[str, str]]:

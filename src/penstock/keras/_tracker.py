@@ -27,6 +27,7 @@ from penstock.keras._run_params import (
     fingerprints,
     fit_params,
     flow_params,
+    listed_files,
     model_params,
     model_text,
     words,
@@ -243,6 +244,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             time_s=time(),
             paths=paths,
             names=names,
+            listed=() if flow is None else listed_files(flow),
         )
         return begin, fingerprints(call)
 

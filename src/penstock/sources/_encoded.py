@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from penstock._errors import ImageError
 from penstock._types import Indices
@@ -32,4 +32,17 @@ class EncodedSource(Protocol):
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or why there are none."""
+        ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """What may have to wait for a server that does not answer."""
+
+    def interrupt(self) -> None:
+        """Let what other threads wait for fail at once; takes no lock, and can be used on."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open. Whoever reads again opens it again."""
         ...

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from penstock._types import Indices
 from penstock.sources._listing import Listing
 from penstock.sources._read import read_file, read_files
 from penstock.sources._walk import is_gone, walk_folders
+
+T = TypeVar("T")
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 
@@ -97,13 +100,38 @@ def list_class_folders(
     """
     if not isinstance(directory, str | os.PathLike):
         raise TypeError(f"`directory` should be the path of a folder. Received: {directory!r}")
-    if isinstance(classes, str):
-        raise TypeError(f"`classes` should be a list of names. Received: {classes!r}")
     directory = os.fspath(directory)
     if not _is_folder(directory):
-        what = "is a file" if os.path.exists(directory) else "does not exist"
-        raise ValueError(f"`directory` should be a folder that holds one folder per class. {directory!r} {what}.")
-    names = list(classes) if classes else _class_names(directory, hidden)
+        raise no_folder(directory, is_file=os.path.exists(directory))
+    names = class_names(directory, classes, hidden, lambda: _folder_names(directory))
+    # Listing waits for the disk, and the more so on a network drive.
+    with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
+        listed = list(pool.map(lambda name: _class_files(directory, name, split, follow_links), names))
+    return class_listing(directory, names, listed, split)
+
+
+def no_folder(directory: str, *, is_file: bool) -> ValueError:
+    """What to say of a folder of classes that is none."""
+    what = "is a file" if is_file else "does not exist"
+    return ValueError(f"`directory` should be a folder that holds one folder per class. {directory!r} {what}.")
+
+
+def class_names(
+    directory: str, classes: Sequence[str] | None, hidden: bool, folders: Callable[[], Iterable[str]]
+) -> list[str]:
+    """The classes in the order of their numbers.
+
+    Args:
+        directory: for messages.
+        classes, hidden: as in `list_class_folders`.
+        folders: names of the folders that there are; asked only where `classes` does not say.
+
+    Raises:
+        TypeError, ValueError: as `list_class_folders`.
+    """
+    if isinstance(classes, str):
+        raise TypeError(f"`classes` should be a list of names. Received: {classes!r}")
+    names = list(classes) if classes else sorted(name for name in folders() if hidden or not name.startswith("."))
     if len(set(names)) != len(names):
         raise ValueError(f"`classes` should name each class once. Received: {names}")
     if not names:
@@ -111,9 +139,21 @@ def list_class_folders(
             f"`directory` should hold one folder per class. {directory!r} holds no folder"
             f"{'' if hidden else ' (hidden ones do not count)'}."
         )
-    # Listing waits for the disk, and the more so on a network drive.
-    with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
-        listed = list(pool.map(lambda name: _class_files(directory, name, split, follow_links), names))
+    return names
+
+
+def class_listing(
+    directory: str, names: Sequence[str], listed: Sequence[Sequence[str]], split: tuple[float, float] | None
+) -> Listing:
+    """What was found, class by class.
+
+    Args:
+        directory: for messages.
+        names: of the classes. listed: the files of each, relative to `directory`, those of the split alone.
+
+    Raises:
+        ValueError: there is nothing.
+    """
     if not any(listed):
         raise ValueError(
             f"No images found in the {len(names)} class folders of {directory!r}"
@@ -128,14 +168,12 @@ def list_class_folders(
     )
 
 
-def _class_names(directory: str, hidden: bool) -> list[str]:
+def _folder_names(directory: str) -> list[str]:
     try:
         names = os.listdir(directory)
     except OSError as error:
         raise _unlisted(error, directory) from error
-    return sorted(
-        name for name in names if (hidden or not name.startswith(".")) and _is_folder(os.path.join(directory, name))
-    )
+    return [name for name in names if _is_folder(os.path.join(directory, name))]
 
 
 def _is_folder(path: str) -> bool:
@@ -165,21 +203,27 @@ def _refuse_unlisted(error: OSError) -> None:
 
 
 def _class_files(directory: str, name: str, split: tuple[float, float] | None, follow_links: bool) -> list[str]:
-    files = list(_image_files(os.path.join(directory, name), follow_links))
-    if split is not None:
-        files = files[int(split[0] * len(files)) : int(split[1] * len(files))]
+    files = share(list(_image_files(os.path.join(directory, name), follow_links)), split)
     return [os.path.relpath(path, directory) for path in files]
+
+
+def share(files: list[T], split: tuple[float, float] | None) -> list[T]:
+    """The part of a class that lies between two shares; all of it for None."""
+    return files if split is None else files[int(split[0] * len(files)) : int(split[1] * len(files))]
 
 
 def _image_files(folder: str, follow_links: bool) -> Iterator[str]:
     """Paths of images at any depth, sorted by folder, then by name."""
     for root, names in walk_folders(folder, follow_links=follow_links, on_error=_refuse_unlisted):
         for name in sorted(names):
-            lower = name.lower()
-            if lower.endswith(".tiff"):
-                warnings.warn(
-                    'Using ".tiff" files with multiple bands will cause distortion. Please verify your output.',
-                    stacklevel=2,
-                )
-            if image_extension(name) is not None:
+            if is_image(name):
                 yield os.path.join(root, name)
+
+
+def is_image(name: str) -> bool:
+    """Whether flows read a file of this name; warns of those with which Keras warns."""
+    if name.lower().endswith(".tiff"):
+        warnings.warn(
+            'Using ".tiff" files with multiple bands will cause distortion. Please verify your output.', stacklevel=2
+        )
+    return image_extension(name) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock._types import Array
 from penstock.sources._encoded import EncodedSource
+from penstock.sources._stamps import KnownFiles
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Listing:
         weights: one number per file, `(samples,)`; None for none.
         warnings: what the user should be told about what was left out.
         encoded: what reads the images; None for files under `filepaths`.
+        known: what the place where they lie has told of each; None where files are to be asked themselves.
     """
 
     directory: str
@@ -34,8 +36,11 @@ class Listing:
     weights: Array | None = None
     warnings: tuple[str, ...] = ()
     encoded: EncodedSource | None = None
+    known: KnownFiles | None = None
 
     @property
     def filepaths(self) -> list[str]:
         """`filenames` under `directory`."""
+        if self.known is not None and self.encoded is not None:
+            return list(self.encoded.names)
         return [os.path.join(self.directory, name) for name in self.filenames]

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,19 @@ _KEY_BYTES = 16
 
 _statx = external("statx", "int32", "int32", "voidptr", "int32", "uint32", "voidptr")
 _seek = external("lseek", "int64", "int32", "int64", "int32")
+
+
+class Stamped(Protocol):
+    """Files as caches know them."""
+
+    @property
+    def keys(self) -> Array:
+        """Int64, `(files, 2)`: the same for the same file in every process."""
+        ...
+
+    def stamps(self, indices: Indices, descriptors: Array) -> tuple[Array, Array]:
+        """See `FileNames.stamps`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,46 @@ class FileNames:
             row[:] = now.st_size, now.st_mtime_ns
         sizes[:] = [os.fstat(descriptor).st_size for descriptor in descriptors.tolist()]
         return found, sizes
+
+
+@dataclass(frozen=True)
+class KnownFiles:
+    """Many files of which is known what they were when they were listed.
+
+    Attributes:
+        keys: int64, `(files, 2)`: digests of their names.
+        sizes: int64, `(files,)`, in bytes; -1 for what is not known.
+        tags: what changes with each: an ETag, a time, a sum; "" for what is not known.
+        lasting: whether what is made of them is kept for longer than they are known for.
+    """
+
+    keys: Array
+    sizes: Array
+    tags: tuple[str, ...]
+    lasting: bool = True
+
+    @classmethod
+    def of(cls, names: Sequence[str], sizes: Sequence[int | None], tags: Sequence[str]) -> KnownFiles:
+        """Of files by their names, which say where they lie, too."""
+        digests = [_digest(name) for name in names]
+        known = [-1 if size is None else size for size in sizes]
+        return cls(np.frombuffer(b"".join(digests), np.int64).reshape(-1, 2), np.array(known, np.int64), tuple(tags))
+
+    def stamps(self, indices: Indices, descriptors: Array) -> tuple[Array, Array]:
+        """See `FileNames.stamps`; of what changes unnoticed, -1 where that matters, and else always the same."""
+        found = np.zeros((len(indices), 2), np.int64)
+        for row, index in zip(found, indices.tolist(), strict=True):
+            tag = self.tags[index]
+            if tag:
+                row[:] = self.sizes[index], int.from_bytes(hashlib.blake2b(tag.encode(), digest_size=8).digest()) >> 2
+            elif self.lasting:
+                row[:] = -1
+        sizes = np.array([os.fstat(descriptor).st_size for descriptor in descriptors.tolist()], np.int64)
+        return found, sizes
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(os.fsencode(name), digest_size=_KEY_BYTES).digest()
 
 
 @compiled()

@@ -22,7 +22,7 @@ import numpy as np
 
 from penstock._types import Array, Indices
 from penstock.sources._checksums import checksums
-from penstock.sources._stamps import FileNames
+from penstock.sources._stamps import Stamped
 from penstock.sources._store_files import ALIGNMENT_BYTES, Place, StoreFiles, locked
 from penstock.sources._store_index import VALUE_BYTES, Index, Rows
 
@@ -83,7 +83,7 @@ class Store:
         values: of an image.
     """
 
-    def __init__(self, place: Place, names: FileNames, values: int) -> None:
+    def __init__(self, place: Place, names: Stamped, values: int) -> None:
         self._place = place
         self._names = names
         self._values = values

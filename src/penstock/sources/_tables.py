@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from penstock._types import Array, Indices
 from penstock.sources._files import EXTENSIONS
 from penstock.sources._listing import Listing
+from penstock.sources._remote_tables import remote_table
+from penstock.sources._urls import local_path, shown
 
 WITH_CLASSES = ("categorical", "binary", "sparse")
 
@@ -27,12 +29,14 @@ def list_table(
     class_mode: str | None = "categorical",
     split: tuple[float, float] | None = None,
     validate_filenames: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
+    timeout_s: float | None = None,
 ) -> Listing:
     """List the images in a dataframe: what Keras's `DataFrameIterator` finds, with its checks.
 
     Args:
         dataframe: of pandas, Polars, PyArrow or any other library that narwhals reads.
-        directory: that file names are relative to; None for absolute ones.
+        directory: that file names are relative to; None for absolute ones. Both may be URLs.
         x_col: column of file names.
         y_col: column of labels or values; a list of columns for several.
         weight_col: column of sample weights; None for none.
@@ -40,9 +44,12 @@ def list_table(
         class_mode: "categorical", "binary", "sparse", "multi_output", "raw", "input" or None.
         split: the part of the rows to take, as two shares; None for all.
         validate_filenames: leave out names that are no image files, with one warning for all.
+        storage_options: as fsspec takes them, for URLs.
+        timeout_s: for a request, with all tries; None for no limit.
 
     Raises:
-        ImportError: narwhals is not installed.
+        ImportError: narwhals is not installed, or what URLs need.
+        OSError: a URL cannot be looked at.
         TypeError: not a dataframe, or values of a type that `class_mode` has no use for.
         ValueError: no such column, or other than two classes for "binary".
     """
@@ -67,10 +74,14 @@ def list_table(
             raise TypeError(f"Column weight_col={weight_col} must be numeric.")
         weights = column(weight_col, "weight_col").to_numpy()
 
+    directory = local_path(directory)
+    remote = remote_table(names, directory, storage_options, timeout_s)
     directory = "" if directory is None else os.fspath(directory)
+    if remote is None:
+        names = [local_path(name) for name in names]
     rows = np.arange(len(names))
     if validate_filenames:
-        rows = _images_among(names, directory)
+        rows = _images_among(names, directory) if remote is None else remote.images()
         if len(rows) < len(names):
             warnings.append(
                 f'Found {len(names) - len(rows)} invalid image filename(s) in x_col="{x_col}". '
@@ -85,14 +96,17 @@ def list_table(
             rows = rows[[labels[row] is not None for row in rows]]
     if split is not None:
         rows = rows[int(split[0] * len(rows)) : int(split[1] * len(rows))]
+    encoded, known = (None, None) if remote is None else remote.source(rows)
     return Listing(
-        directory,
-        tuple(names[row] for row in rows),
+        directory if remote is None else shown(directory),
+        tuple((names if remote is None else remote.filenames)[row] for row in rows),
         class_indices,
         None if class_indices is None else [_numbers(labels[row], class_indices) for row in rows],
         _targets(column, y_col, class_mode, rows),
         None if weights is None else weights[rows],
         tuple(warnings),
+        encoded,
+        known,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files as one short text each way: with the times at which they were written, and without."""
+"""Files as one short text each way: with the times at which they were written, or their like, and without."""
 
 from __future__ import annotations
 
@@ -49,3 +49,24 @@ def files_fingerprint(paths: Sequence[str], names: Sequence[str]) -> dict[str, s
         "fingerprint": with_times.hexdigest(),
         "fingerprint_without_times": without.hexdigest(),
     }
+
+
+def listed_fingerprint(listed: Sequence[tuple[str, int, str]]) -> dict[str, str]:
+    """The same of files that lie elsewhere, from what their list has told; without times it is that of local copies.
+
+    Args:
+        listed: names relative to the data's folder, bytes, -1 for what is not known, and an ETag or the like, "" for
+            none.
+    """
+    with_tags, without, only_names = (hashlib.blake2b(digest_size=16) for _ in range(3))
+    for name, size, tag in listed:
+        key = name.encode("utf-8", "surrogateescape") + b"\n"
+        only_names.update(key)
+        with_tags.update(key + f"{size} {tag}\n".encode("utf-8", "surrogateescape"))
+        without.update(key + f"{size}\n".encode())
+    if any(size < 0 for _, size, _ in listed):
+        return {"files": str(len(listed)), "fingerprint": f"names:{only_names.hexdigest()}"}
+    known = {"files": str(len(listed)), "bytes": str(sum(size for _, size, _ in listed))}
+    if all(tag for _, _, tag in listed):
+        known["fingerprint"] = with_tags.hexdigest()
+    return known | {"fingerprint_without_times": without.hexdigest()}

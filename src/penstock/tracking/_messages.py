@@ -26,6 +26,8 @@ class Begin:
         process: the program itself.
         time_s: now, since 1970.
         paths: of the data's files as they are opened, and names: as they are listed.
+        listed: of files that are asked nothing more, since they lie elsewhere, names, bytes, -1 for what is not known,
+            and what changes with each, "" for what is not known.
     """
 
     store: str | None
@@ -42,6 +44,7 @@ class Begin:
     time_s: float
     paths: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    listed: tuple[tuple[str, int, str], ...] = ()
 
 
 @dataclass(frozen=True)

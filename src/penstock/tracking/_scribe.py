@@ -17,7 +17,7 @@ from typing import IO, final
 
 from penstock._errors import StoreError
 from penstock.tracking._code import Commit, commit_of, package_versions, read_script
-from penstock.tracking._files import files_fingerprint
+from penstock.tracking._files import files_fingerprint, listed_fingerprint
 from penstock.tracking._killed import mark_killed
 from penstock.tracking._machine import machine
 from penstock.tracking._messages import Answer, Began, Begin, End, Epoch, Message, More, Trouble
@@ -147,6 +147,9 @@ class Scribe:
         self._log_files(files)
         if begin.paths:  # last: it may take a while
             told = files_fingerprint(begin.paths, begin.names)
+            store.log_params(self._run, {f"data.{name}": value for name, value in told.items()})
+        if begin.listed:
+            told = listed_fingerprint(begin.listed)
             store.log_params(self._run, {f"data.{name}": value for name, value in told.items()})
 
     def _write(self, message: More | Epoch | End) -> None:

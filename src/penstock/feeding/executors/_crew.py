@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, final
 from penstock._pending import Pending
 from penstock._types import Array, FillReport, Step
 
+_STOP_AGAIN_S = 0.2
 _JOIN_S = 5.0  # a user's function that never returns must not keep the interpreter from ending
 
 
@@ -24,7 +25,7 @@ class Hand(Protocol):
         ...
 
     def stop(self) -> None:
-        """Let a `make` that is under way end soon, if that can be; called by any thread, takes no lock."""
+        """Let a `make` that is under way end soon, if that can be; called by any thread, and often, takes no lock."""
         ...
 
     def close(self) -> None:
@@ -126,12 +127,18 @@ class Crew:
     def end(self) -> None:
         """Dismiss the threads and wait for them."""
         self.dismiss()
-        for hand in tuple(self._hands):
-            hand.stop()
         deadline = time.monotonic() + _JOIN_S
-        for thread in self._threads:
-            if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+        others = [thread for thread in self._threads if thread is not threading.current_thread()]
+        while True:
+            # Again and again: one that has just taken a batch may not have begun what can be stopped.
+            for hand in tuple(self._hands):
+                hand.stop()
+            again = min(deadline, time.monotonic() + _STOP_AGAIN_S)
+            for thread in others:
+                if thread.ident is not None:
+                    thread.join(max(0.0, again - time.monotonic()))
+            if again == deadline or not any(thread.is_alive() for thread in others):
+                break
         self._end_if_over()
 
     def _work(self, hand: Hand) -> None:

@@ -77,7 +77,10 @@ class _OwnHand:
             return make(self.maker, step, out)
 
     def stop(self) -> None:
-        """Nothing stops a thread."""
+        """Nothing stops a thread; what it waits for may be ended, where the maker knows how."""
+        interrupt = getattr(self.maker, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
 
     def close(self) -> None:
         """Nothing to free."""
