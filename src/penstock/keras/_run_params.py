@@ -25,7 +25,7 @@ _FLOW_SETTINGS = (
     "batch_size", "shuffle", "seed", "max_queue_size", "max_queue_bytes", "on_error", "subset",
     "target_size", "color_mode", "class_mode", "interpolation", "keep_aspect_ratio", "data_format", "dtype", "parts",
 )  # fmt: skip
-_DATA_SETTINGS = ("n", "directory", "num_classes", "class_indices")
+_DATA_SETTINGS = ("n", "directory", "num_classes", "class_indices", "database", "table")
 _LEARNT = ("mean", "std", "zca_whitening_matrix")
 _MUCH_BYTES = 2 << 30  # of an array: 2 to 3 s; of a larger one, rows all through it
 _SAMPLED_ROWS = 4096
@@ -126,7 +126,9 @@ def model_text(model: Any) -> str:
 
 def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Paths as they are opened, and names as they are listed, of a flow of files; nothing of others."""
-    return (tuple(flow.filepaths), tuple(flow.filenames)) if isinstance(flow, FileFlow) else ((), ())
+    if not isinstance(flow, FileFlow) or flow._found.encoded is not None:
+        return (), ()
+    return tuple(flow.filepaths), tuple(flow.filenames)
 
 
 def fingerprints(call: FitCall) -> Callable[[], dict[str, str]]:

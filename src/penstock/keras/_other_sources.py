@@ -1,0 +1,113 @@
+"""`ImageDataGenerator`'s flows from elsewhere than arrays and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from penstock.keras._image_keywords import FlowKeywords, ImageKeywords, flow_keywords
+from penstock.keras._sql_flow import SqlIterator
+
+
+class OtherSources:
+    """What `ImageDataGenerator` has beside Keras's methods; images are transformed and fed as those of files are."""
+
+    data_format: Any
+    dtype: Any
+    pool: Any
+
+    def flow_from_sql(
+        self,
+        database: Any,
+        table: Any,
+        image_column: str = "image",
+        label_column: Any = "label",
+        key_column: str = "id",
+        weight_column: str | None = None,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        schema: str | None = None,
+        classes: Iterable[Any] | None = None,
+        class_mode: str | None = "categorical",
+        **keywords: Unpack[ImageKeywords],
+    ) -> SqlIterator:
+        """Batches from images in a database that SQLAlchemy knows, a row for each.
+
+        Keys and labels are read once, here; so they have to fit into memory. Samples are in the order of their keys, as
+        Python sorts them. Each batch fetches its images by key, in one query, `WHERE key IN (...)`: an index on the key
+        makes that fast. Nothing is ever written to the database.
+
+        Each worker has a connection of its own, closed with the flow. One that is lost is made anew, for some seconds;
+        then the batch is an error, and the next call asks again. A row that is gone, or holds no image, is an
+        `ImageError` with table and key for its name, and `on_error` has an answer for it. User and password are in no
+        message, record or fingerprint.
+
+        Args:
+            database: a URL, as "sqlite:///photos.db" or "postgresql+psycopg://user:password@host/name", or an engine of
+                SQLAlchemy's, of which the URL is taken and nothing else. A file, not ":memory:", for SQLite.
+            table: the name of a table or view; or a select statement, as text or of SQLAlchemy's.
+            image_column: encoded images (bytes), or file names (text), which are read as files.
+            label_column: labels or values; a list of columns for "multi_output", and for "raw" if there are several.
+            key_column: a different integer, text or the like for each row.
+            weight_column: sample weights.
+            directory: that file names are relative to; None for absolute ones.
+            schema: that the table is in; None for the default one.
+            classes: those to keep, in the order of their numbers; rows of others are left out.
+            class_mode: "categorical" (one-hot; lists of labels give several ones), "binary" or "sparse" (numbers, as
+                floats), "raw" (the values), "multi_output" (a list of arrays, one for each column), "input" (the
+                images), None (images alone). Classes may be text or integers.
+            **keywords: those of `flow_from_dataframe` from `target_size` on, with the same defaults: `target_size`,
+                `color_mode`, `batch_size`, `shuffle`, `seed`, `save_to_dir`, `save_prefix`, `save_format`, `subset`,
+                `interpolation`, `keep_aspect_ratio`, `decode`, `workers`, `max_queue_size`, `max_queue_bytes`,
+                `use_multiprocessing`, `timeout`, `pool`, `on_error` and `shard`. `timeout` is the server's for a query,
+                too, where it is PostgreSQL.
+
+        Returns:
+            A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
+
+        Raises:
+            ConnectionError: the database does not answer.
+            ImportError: SQLAlchemy, of the extra `sql`, is not installed, or no driver for this database.
+            TypeError: values of a wrong type, or a keyword that does not exist.
+            ValueError: no such database, table or column, or keys that are missing or doubled.
+
+        Example:
+            >>> import io, sqlite3, tempfile
+            >>> from PIL import Image
+            >>> from penstock import ImageDataGenerator
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> database = sqlite3.connect(folder.name + "/photos.db")
+            >>> _ = database.execute("CREATE TABLE photos (id INTEGER PRIMARY KEY, image BLOB, label TEXT)")
+            >>> for label in ("cat", "dog"):
+            ...     Image.new("RGB", (40, 30)).save(file := io.BytesIO(), "JPEG")
+            ...     _ = database.execute("INSERT INTO photos (image, label) VALUES (?, ?)", (file.getvalue(), label))
+            >>> database.commit(), database.close()
+            (None, None)
+            >>> generator, url = ImageDataGenerator(horizontal_flip=True), f"sqlite:///{folder.name}/photos.db"
+            >>> with generator.flow_from_sql(url, "photos", target_size=(32, 32)) as flow:
+            ...     images, labels = next(flow)
+            Found 2 images in 'photos' belonging to 2 classes.
+            >>> images.shape, flow.class_indices, flow.keys
+            ((2, 32, 32, 3), {'cat': 0, 'dog': 1}, [1, 2])
+            >>> folder.cleanup()
+        """
+        return SqlIterator(
+            database,
+            table,
+            self,  # type: ignore[arg-type]
+            image_column=image_column,
+            label_column=label_column,
+            key_column=key_column,
+            weight_column=weight_column,
+            directory=directory,
+            schema=schema,
+            classes=classes,
+            class_mode=class_mode,
+            **self._flow_keywords("flow_from_sql", keywords),
+        )
+
+    def _flow_keywords(self, method: str, keywords: ImageKeywords) -> FlowKeywords:
+        if keywords.get("pool") is None:
+            keywords["pool"] = self.pool
+        return flow_keywords(method, keywords, data_format=self.data_format, dtype=self.dtype)
