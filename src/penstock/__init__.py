@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         predict_generator as predict_generator,
     )
     from penstock.keras._dataframe_flow import DataFrameIterator as DataFrameIterator
+    from penstock.keras._dataset_flow import DatasetIterator as DatasetIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
     from penstock.keras._feed import Feed as Feed, feed as feed
     from penstock.keras._flow import Flow as Flow
@@ -66,6 +67,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "DataFrameIterator": "penstock.keras._dataframe_flow",
+    "DatasetIterator": "penstock.keras._dataset_flow",
     "DirectoryIterator": "penstock.keras._directory_flow",
     "Explanation": "penstock.batches._explain",
     "Feed": "penstock.keras._feed",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, Unpack
 
+from penstock.keras._dataset_flow import DatasetIterator
 from penstock.keras._image_keywords import FlowKeywords, ImageKeywords, flow_keywords
 from penstock.keras._sql_flow import SqlIterator
 
@@ -105,6 +106,66 @@ class OtherSources:
             classes=classes,
             class_mode=class_mode,
             **self._flow_keywords("flow_from_sql", keywords),
+        )
+
+    def flow_from_dataset(
+        self,
+        dataset: Any,
+        image_column: str = "image",
+        label_column: Any = "label",
+        weight_column: str | None = None,
+        *,
+        classes: Iterable[Any] | None = None,
+        class_mode: str | None = "categorical",
+        **keywords: Unpack[ImageKeywords],
+    ) -> DatasetIterator:
+        """Batches from images in a `Dataset` of Hugging Face's.
+
+        Samples are in the order of its rows, those of `select`, `shuffle` and `filter` included. Labels are read once,
+        here; images are taken as they are encoded, when they are due, and decoded by penstock. Worker processes map a
+        data set's Arrow files, or share one copy of what is in memory; each takes a second to import the package.
+
+        Args:
+            dataset: a `datasets.Dataset`, such as one split of what `load_dataset` returns. Streamed ones have no
+                random access, and are refused.
+            image_column: `datasets.Image`, encoded images (binary), or file names (string).
+            label_column: labels or values; a list of columns for "multi_output", and for "raw" if there are several.
+                Those of a `ClassLabel` become their names, numbered as there.
+            weight_column: sample weights.
+            classes: those to keep, in the order of their numbers; rows of others are left out.
+            class_mode: as in `flow_from_sql`.
+            **keywords: as in `flow_from_sql`.
+
+        Returns:
+            A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
+
+        Raises:
+            ImportError: the package, of the extra `datasets`, is not installed.
+            TypeError: no `Dataset`, values of a wrong type, or a keyword that does not exist.
+            ValueError: no such column, or a value out of range.
+
+        Example:
+            >>> from datasets import ClassLabel, Dataset, Features, Image
+            >>> from PIL.Image import new
+            >>> from penstock import ImageDataGenerator
+            >>> features = Features({"image": Image(), "label": ClassLabel(names=["cat", "dog"])})
+            >>> rows = {"image": [new("RGB", (40, 30))] * 4, "label": [1, 0, 1, 1]}
+            >>> dataset = Dataset.from_dict(rows, features)
+            >>> with ImageDataGenerator(zoom_range=0.2).flow_from_dataset(dataset, target_size=(32, 32)) as flow:
+            ...     images, labels = next(flow)
+            Found 4 images belonging to 2 classes.
+            >>> images.shape, flow.class_indices, flow.labels
+            ((4, 32, 32, 3), {'cat': 0, 'dog': 1}, [1, 0, 1, 1])
+        """
+        return DatasetIterator(
+            dataset,
+            self,  # type: ignore[arg-type]
+            image_column=image_column,
+            label_column=label_column,
+            weight_column=weight_column,
+            classes=classes,
+            class_mode=class_mode,
+            **self._flow_keywords("flow_from_dataset", keywords),
         )
 
     def _flow_keywords(self, method: str, keywords: ImageKeywords) -> FlowKeywords:

@@ -12,8 +12,8 @@ import numpy as np
 from penstock._types import Array, Indices
 from penstock.sources._classes import WITH_CLASSES, class_numbers, sorted_classes, without_others
 
-Column = Callable[[str], Sequence[Any]]
-"""Looks the values of all samples up, by a column's name."""
+Column = Callable[[str], Sequence[Any] | Array]
+"""Looks the values of all samples up, by a column's name; as an array where the source knows their dtype."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def label_rows(
     rows, class_indices, warnings = np.arange(count), None, list[str]()
     labels: list[Any] = []
     if class_mode in WITH_CLASSES:
-        labels = list(column(label))
+        values = column(label)
+        labels = values.tolist() if isinstance(values, np.ndarray) else list(values)
         _check_labels(labels, name_of, label, class_mode)
         kept = tuple(dict.fromkeys(classes or known or ())) or sorted_classes(labels)
         if class_mode == "binary" and len(kept) != 2:
@@ -132,8 +133,10 @@ def _check_labels(labels: Sequence[Any], name_of: Callable[[int], str], column: 
         raise TypeError(f"The labels in {column!r} should be all text or all integers. Received: both")
 
 
-def _numbers(values: Sequence[Any], column: str, name_of: Callable[[int], str]) -> Array:
+def _numbers(values: Sequence[Any] | Array, column: str, name_of: Callable[[int], str]) -> Array:
     """A column as an array; missing values are refused, and databases' decimals become floats."""
+    if isinstance(values, np.ndarray):
+        return values
     for number, value in enumerate(values):
         if value is None:
             raise TypeError(f"{column!r} of {name_of(number)} is missing. Leave such samples out.")
