@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
     from penstock.keras._iterator import Iterator as Iterator
     from penstock.keras._monitor import Monitor as Monitor
+    from penstock.keras._shard_flow import ShardIterator as ShardIterator
     from penstock.keras._sql_flow import SqlIterator as SqlIterator
 
 __version__ = "0.1.0"
@@ -78,6 +79,7 @@ _LAZY = {
     "Iterator": "penstock.keras._iterator",
     "Monitor": "penstock.keras._monitor",
     "NumpyArrayIterator": "penstock.keras._array_flow",
+    "ShardIterator": "penstock.keras._shard_flow",
     "SqlIterator": "penstock.keras._sql_flow",
     **dict.fromkeys(("evaluate_generator", "fit_generator", "predict_generator"), "penstock.keras._compat"),
     **dict.fromkeys(

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from penstock.keras._dataset_flow import DatasetIterator
 from penstock.keras._image_keywords import FlowKeywords, ImageKeywords, flow_keywords
+from penstock.keras._shard_flow import ShardIterator
 from penstock.keras._sql_flow import SqlIterator
 
 
@@ -166,6 +167,77 @@ class OtherSources:
             classes=classes,
             class_mode=class_mode,
             **self._flow_keywords("flow_from_dataset", keywords),
+        )
+
+    def flow_from_shards(
+        self,
+        shards: Any,
+        image: str = "jpg;jpeg;png",
+        label: str = "cls",
+        *,
+        label_field: Any = None,
+        classes: Iterable[Any] | None = None,
+        class_mode: str | None = "categorical",
+        **keywords: Unpack[ImageKeywords],
+    ) -> ShardIterator:
+        """Batches from images in tar archives as WebDataset has them: "00017.jpg" and "00017.cls" are one sample.
+
+        Archives are not streamed: their headers and labels are read once, here, and each image from its place when it
+        is due. So all samples of all archives are shuffled, and a batch costs no more than one of files. Nothing is
+        extracted to disk, and nothing unpickled. Compressed archives have no such places, and are refused: images are
+        compressed themselves, so decompressing them once costs next to no disk.
+
+        An archive that is written anew while the flow is in use is an `ImageError`.
+
+        Args:
+            shards: a path with numbers or words in braces ("train-{0000..0009}.tar"), a pattern ("train-*.tar"), or a
+                folder, all of whose `.tar` files count; or a list of such. Files on this machine.
+            image: what names of images end in; of several, apart by semicolons, the first that a sample has.
+            label: what names of labels end in: "cls", "id" or "index" for numbers, "txt" for text, "json".
+            label_field: of labels in JSON; a list of fields for "multi_output", and for "raw" if there are several;
+                None for all of the JSON.
+            classes: those to keep, in the order of their numbers; samples of others are left out.
+            class_mode: as in `flow_from_sql`.
+            **keywords: as in `flow_from_sql`.
+
+        Returns:
+            A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
+
+        Raises:
+            OSError: an archive cannot be read.
+            TypeError: values of a wrong type, or a keyword that does not exist.
+            ValueError: no such archives, one that is compressed or damaged, no images or labels, or a value out of
+                range.
+
+        Example:
+            >>> import io, tarfile, tempfile
+            >>> from PIL import Image
+            >>> from penstock import ImageDataGenerator
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> with tarfile.open(folder.name + "/train-0.tar", "w") as archive:
+            ...     for k in range(4):
+            ...         Image.new("RGB", (40, 30)).save(file := io.BytesIO(), "JPEG")
+            ...         for name, data in ((f"{k:05}.jpg", file.getvalue()), (f"{k:05}.cls", b"%d" % (k % 2))):
+            ...             member = tarfile.TarInfo(name)
+            ...             member.size = len(data)
+            ...             archive.addfile(member, io.BytesIO(data))
+            >>> generator, shards = ImageDataGenerator(shear_range=9), folder.name + "/train-{0..0}.tar"
+            >>> with generator.flow_from_shards(shards, target_size=(32, 32), shuffle=False) as flow:
+            ...     images, labels = next(flow)
+            Found 4 images in 1 archives belonging to 2 classes.
+            >>> images.shape, flow.class_indices, flow.filenames[1]
+            ((4, 32, 32, 3), {0: 0, 1: 1}, 'train-0.tar/00001.jpg')
+            >>> folder.cleanup()
+        """
+        return ShardIterator(
+            shards,
+            self,  # type: ignore[arg-type]
+            image=image,
+            label=label,
+            label_field=label_field,
+            classes=classes,
+            class_mode=class_mode,
+            **self._flow_keywords("flow_from_shards", keywords),
         )
 
     def _flow_keywords(self, method: str, keywords: ImageKeywords) -> FlowKeywords:

@@ -19,6 +19,7 @@ from penstock.keras._fit_call import Fed, FitCall
 from penstock.keras._flow import Flow
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._image_data_generator import ImageDataGenerator
+from penstock.keras._shard_flow import ShardIterator
 from penstock.tracking._secrets import mask_value
 
 _FLOW_SETTINGS = (
@@ -125,7 +126,9 @@ def model_text(model: Any) -> str:
 
 
 def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Paths as they are opened, and names as they are listed, of a flow of files; nothing of others."""
+    """Paths as they are opened, and names as they are listed, of a flow of files or archives; nothing of others."""
+    if isinstance(flow, ShardIterator):
+        return tuple(flow.shards), tuple(map(os.path.basename, flow.shards))
     if not isinstance(flow, FileFlow) or flow._found.encoded is not None:
         return (), ()
     return tuple(flow.filepaths), tuple(flow.filenames)
