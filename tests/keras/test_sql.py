@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -414,6 +416,20 @@ def test_a_query_that_takes_too_long_is_an_error(postgres: Postgres) -> None:
     slow = "SELECT 1 AS id, 'x'::bytea AS image FROM (SELECT pg_sleep(30) OFFSET 0) AS nap WHERE nap IS NOT NULL"
     with pytest.raises(ConnectionError, match="statement timeout"):
         from_sql(postgres.url, slow, class_mode=None, timeout=0.2)
+
+
+def test_a_server_that_stands_still_is_an_error(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penstock.sources._database._GRACE_S", 0.0)
+    database, process = Database(postgres.url, 0.3), sql.text("SELECT pg_backend_pid()")
+    pid = database.fetch(process)[0][0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionError, match=r"has not answered within 0\.3 s\. Look at the server"):
+            database.fetch(process, patiently=True)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert database.fetch(process)[0][0] != pid
+    database.close()
 
 
 def test_an_address_that_does_not_answer_is_an_error() -> None:

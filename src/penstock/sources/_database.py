@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 _CONNECT_S = 30.0
+_GRACE_S = 1.0
 _PAUSES_S = (0.0, 0.25, 1.0, 3.0)  # a server that is restarted takes a second or two to answer again
 _KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters, PostgreSQL 65,535
 # What a driver calls the seconds after which it gives up connecting.
@@ -69,28 +72,42 @@ class Database:
         return str(url.create(url.drivername, host=url.host, port=url.port, database=url.database))
 
     def fetch(self, statement: Any, parameters: Any = None, *, patiently: bool = False) -> list[Any]:
-        """All rows of a query.
+        """All rows of a query; see `ask`.
 
         Args:
             statement: of SQLAlchemy.
             parameters: by name.
+        """
+        return list(self.ask(lambda connection: connection.execute(statement, parameters).all(), patiently=patiently))
+
+    def ask(self, question: Callable[[Any], Any], *, patiently: bool = False) -> Any:
+        """What a function finds out with a connection.
+
+        Args:
+            question: is given one of SQLAlchemy's connections; asked again after one was lost.
             patiently: go on trying for a few seconds where the database cannot be reached.
 
         Raises:
             ConnectionError: it cannot be reached or does not answer, or the query fails; the message holds no secret.
         """
-        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import SQLAlchemyError
 
         pauses = iter(self._pauses_s if patiently else ())
         while True:
-            is_connected = False
+            is_connected, deadline = False, _Deadline(self._timeout_s)
             try:
                 with self.opened().connect() as connection:
                     is_connected = True
-                    return list(connection.execute(statement, parameters).all())
-            except DBAPIError as error:
+                    with deadline.of(connection):
+                        return question(connection)
+            except SQLAlchemyError as error:
+                if deadline.is_over:
+                    raise ConnectionError(
+                        f"The database {self.name} has not answered within {self._timeout_s:g} s. Look at the server; "
+                        "or set `timeout` to more, or to None."
+                    ) from None
                 pause_s = next(pauses, None)
-                if pause_s is None or (is_connected and not error.connection_invalidated):
+                if pause_s is None or (is_connected and not getattr(error, "connection_invalidated", False)):
                     self.fail(error)
             time.sleep(pause_s)
 
@@ -100,7 +117,7 @@ class Database:
         Raises:
             ConnectionError: always.
         """
-        reason = " ".join(str(error.orig).split()).rstrip(".")
+        reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
         message = f"The database {self.name} failed: {reason}."
         is_told = False
         for secret in self._secrets():
@@ -120,6 +137,8 @@ class Database:
 
     def close(self) -> None:
         """Close this process's connections; may be called twice. The next query makes new ones."""
+        if self._pid != os.getpid():  # they are the parent's
+            return
         with self._lock:
             self._engine = None
             if self._ending is not None:
@@ -134,6 +153,41 @@ class Database:
         options = [(name, each) for name, value in self._url.query.items() for each in _as_tuple(value)]
         found = [value for name, value in options if _SECRET.search(name)]
         return [secret for secret in (str(self._url.password or ""), *found) if secret]
+
+
+class _Deadline:
+    """Cuts a connection to a server that stands still, which no server can do by itself, and no driver does.
+
+    Args:
+        seconds: that a query may take; None for any number. The server, which knows it too, is given a little more.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.is_over = False
+        self._seconds = seconds
+
+    @contextmanager
+    def of(self, connection: Any) -> Iterator[None]:
+        """Around a query; drivers whose connections are no sockets are left alone."""
+        driver = connection.connection.driver_connection
+        if self._seconds is None or not hasattr(driver, "fileno"):
+            yield
+            return
+        descriptor = os.dup(driver.fileno())  # so that it is this connection's, even if the driver closes its own
+        timer = threading.Timer(self._seconds + _GRACE_S, self._cut, [descriptor])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            os.close(descriptor)
+
+    def _cut(self, descriptor: int) -> None:
+        self.is_over = True
+        with socket.socket(fileno=os.dup(descriptor)) as line, suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
@@ -192,7 +246,7 @@ class Table:
 
         # Without rows: a look at the first one, whose columns are known even if there is none, costs no more.
         statement: Any = sql.select(sql.literal_column("*")).select_from(self.rows).where(sql.false())
-        return list(self._look(lambda connection: connection.execute(statement).keys()))
+        return list(self.database.ask(lambda connection: connection.execute(statement).keys()))
 
     def first(self, column: str) -> Any:
         """Some value of a column that is there; None if there is none."""
@@ -229,7 +283,7 @@ class Table:
     def _check_that_it_is_there(self, schema: str | None) -> None:
         import sqlalchemy as sql
 
-        names = self._look(
+        names = self.database.ask(
             lambda connection: (
                 None
                 if (there := sql.inspect(connection)).has_table(self.name, schema=schema)
@@ -239,16 +293,6 @@ class Table:
         if names is not None:
             where = self.database.name if schema is None else f"schema {schema!r} of {self.database.name}"
             raise ValueError(f"`table` should be one of {sorted(names)} in {where}. Received: {self.name!r}")
-
-    def _look(self, ask: Any) -> Any:
-        """What a function finds out with a connection."""
-        from sqlalchemy.exc import DBAPIError
-
-        try:
-            with self.database.opened().connect() as connection:
-                return ask(connection)
-        except DBAPIError as error:
-            self.database.fail(error)
 
 
 def _parse_url(url: Any) -> Any:
