@@ -116,7 +116,7 @@ def test_rows_are_fed_as_the_same_images_in_files(dataset: Dataset, frame: pd.Da
 
 
 def test_processes_map_the_files(on_disk: Dataset, frame: pd.DataFrame) -> None:
-    kind = {"workers": 2, "use_multiprocessing": True}
+    kind = {"workers": 1, "use_multiprocessing": True}
     with from_dataset(on_disk, class_mode=None, **kind) as flow, from_files(frame, class_mode=None) as other:
         for _ in range(len(flow)):
             np.testing.assert_array_equal(next(flow), next(other))

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -328,6 +329,7 @@ def test_what_is_of_no_use_is_told(sqlite: str, change: Any, options: Any, error
         ("photos.db", ValueError, "`database` should be a URL that SQLAlchemy knows"),
         (f"nosuch://me:{PASSWORD}@host/db", ValueError, "of a kind that is not installed"),
         ("sqlite:///nowhere/photos.db", ValueError, "There is no file 'nowhere/photos.db'"),
+        ("postgresql+asyncpg://me@host/db", ValueError, "an asynchronous one, 'asyncpg'"),
         ("sqlite://", ValueError, "in memory, which only the connection that made it can see"),
         (sql.create_engine("sqlite:///:memory:"), ValueError, "in memory"),
     ],
@@ -430,6 +432,33 @@ def test_a_server_that_stands_still_is_an_error(postgres: Postgres, monkeypatch:
         os.kill(pid, signal.SIGCONT)
     assert database.fetch(process)[0][0] != pid
     database.close()
+
+
+def test_a_query_is_given_up_where_its_flow_is_closed(url: str) -> None:
+    asked = threading.Event()
+    failed: list[BaseException] = []
+
+    def ask_slowly(connection: Any) -> Any:
+        if url.startswith("postgresql"):
+            asked.set()
+            return connection.execute(sql.text("SELECT pg_sleep(200)")).all()
+        connection.connection.driver_connection.create_function("begun", 1, lambda _: asked.set())
+        endless = "WITH RECURSIVE one(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM one) SELECT sum(begun(x)) FROM one"
+        return connection.execute(sql.text(endless)).all()
+
+    def wait() -> None:
+        try:
+            flow._rows.database.ask(ask_slowly, patiently=True)
+        except ConnectionError as error:
+            failed.append(error)
+
+    with from_sql(url) as flow:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert asked.wait(60)
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert "given up" in str(failed[0])
 
 
 def test_an_address_that_does_not_answer_is_an_error() -> None:

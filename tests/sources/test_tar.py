@@ -17,7 +17,7 @@ import pytest
 from braceexpand import braceexpand
 from hypothesis import given, strategies as st
 
-from penstock.sources._ranges import read_range, read_ranges
+from penstock.sources._pieces import read_piece, read_pieces
 from penstock.sources._shard_paths import expand_braces, find_shards
 from penstock.sources._stamps import FileNames
 from penstock.sources._tar import Member, members
@@ -150,11 +150,11 @@ def test_pieces_are_read_in_one_call(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode() * 5 + b"0123456789")
     paths = [str(tmp_path / "a"), str(tmp_path / "gone"), str(tmp_path / "b")]
     files, offsets, sizes = np.array([2, 0, 1, 0, 2]), np.array([5, 8, 0, 0, 10]), np.array([3, 7, 4, 0, 6])
-    pieces = read_ranges(FileNames.of(paths), files, offsets, sizes)
+    pieces = read_pieces(FileNames.of(paths), files, offsets, sizes)
     assert [piece if piece is None else bytes(piece) for piece in pieces] == [b"012", b"3456789", None, b"", None]
-    assert read_range(paths[0], 8, 7) == b"3456789"
+    assert read_piece(paths[0], 8, 7) == b"3456789"
     with pytest.raises(OSError, match="it ends 1 bytes too soon"):
-        read_range(paths[2], 10, 6)
+        read_piece(paths[2], 10, 6)
 
 
 @given(st.lists(st.sampled_from(["a", "{0..3}", "{08..10}", "{3..1}", "{x,y}", "{}", "{z}", "-", "/"]), max_size=4))

@@ -25,7 +25,7 @@ from penstock.sources._listing import Listing
 
 
 class FileFlow(Flow):
-    """What flows from folders and from dataframes have in common.
+    """What flows from folders, from dataframes and from wherever else encoded images lie have in common.
 
     Args:
         find: lists the files of a part, given as two shares, or of all for None.

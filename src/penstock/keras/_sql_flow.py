@@ -74,6 +74,7 @@ class SqlIterator(FileFlow):
 
     def close(self) -> None:
         """End the workers, free the memory and close the connections; may be called twice."""
+        self._rows.database.interrupt()  # a worker may wait for a server that does not answer
         super().close()
         self._rows.database.close()
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
+from penstock.sources._encoded import whole
 from penstock.sources._labels import label_rows, wanted_columns
 from penstock.sources._listing import Listing
 from penstock.sources._read import read_file
@@ -94,12 +95,7 @@ class ArrowSource:
         Raises:
             ImageError: there are none, or its file cannot be read; it names the row.
         """
-        blobs: list[bytes | memoryview] = []
-        for blob in self.attempt(indices):
-            if isinstance(blob, ImageError):
-                raise blob
-            blobs.append(blob)
-        return blobs
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or why there are none."""

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -94,22 +93,20 @@ class Database:
 
         pauses = iter(self._pauses_s if patiently else ())
         while True:
-            is_connected, deadline = False, _Deadline(self._timeout_s)
+            is_connected, cutter = False, _Cutter(self._timeout_s)
             try:
                 with self.opened().connect() as connection:
                     is_connected = True
-                    with deadline.of(connection):
+                    with cutter.around(connection, self._running):
                         return question(connection)
             except SQLAlchemyError as error:
-                if deadline.is_over:
-                    raise ConnectionError(
-                        f"The database {self.name} has not answered within {self._timeout_s:g} s. Look at the server; "
-                        "or set `timeout` to more, or to None."
-                    ) from None
+                if cutter.reason:
+                    raise ConnectionError(f"The database {self.name} {cutter.reason}.") from None
                 pause_s = next(pauses, None)
                 if pause_s is None or (is_connected and not getattr(error, "connection_invalidated", False)):
                     self.fail(error)
-            time.sleep(pause_s)
+                if self._interrupted.wait(pause_s):
+                    self.fail(error)
 
     def fail(self, error: Any) -> NoReturn:
         """Say what one of SQLAlchemy's errors means, without the password that it may hold.
@@ -135,6 +132,13 @@ class Database:
                 self._ending = weakref.finalize(self, _dispose, self._engine, self._pid)
             return self._engine
 
+    def interrupt(self) -> None:
+        """Let queries that other threads wait for fail at once; takes no lock, and can be used on."""
+        for cutter in self._running.copy():
+            cutter.cut("has been given up, as what asked it was closed")
+        self._interrupted.set()  # those that wait before they try again
+        self._interrupted.clear()
+
     def close(self) -> None:
         """Close this process's connections; may be called twice. The next query makes new ones."""
         if self._pid != os.getpid():  # they are the parent's
@@ -148,6 +152,8 @@ class Database:
         self._engine = self._ending = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._running: set[_Cutter] = set()
+        self._interrupted = threading.Event()
 
     def _secrets(self) -> list[str]:
         options = [(name, each) for name, value in self._url.query.items() for each in _as_tuple(value)]
@@ -155,39 +161,60 @@ class Database:
         return [secret for secret in (str(self._url.password or ""), *found) if secret]
 
 
-class _Deadline:
-    """Cuts a connection to a server that stands still, which no server can do by itself, and no driver does.
+class _Cutter:
+    """Cuts the connection to a server that stands still, which no server does by itself, and no driver.
 
     Args:
         seconds: that a query may take; None for any number. The server, which knows it too, is given a little more.
+
+    Attributes:
+        reason: why it was cut, for messages; empty if it was not.
     """
 
     def __init__(self, seconds: float | None) -> None:
-        self.is_over = False
+        self.reason = ""
         self._seconds = seconds
+        self._driver: Any = None
+        self._line: socket.socket | None = None
 
     @contextmanager
-    def of(self, connection: Any) -> Iterator[None]:
-        """Around a query; drivers whose connections are no sockets are left alone."""
-        driver = connection.connection.driver_connection
-        if self._seconds is None or not hasattr(driver, "fileno"):
-            yield
-            return
-        descriptor = os.dup(driver.fileno())  # so that it is this connection's, even if the driver closes its own
-        timer = threading.Timer(self._seconds + _GRACE_S, self._cut, [descriptor])
-        timer.daemon = True
-        timer.start()
+    def around(self, connection: Any, running: set[_Cutter]) -> Iterator[None]:
+        """Ready to cut a connection while it is used; one of a driver that has no socket to cut is left alone.
+
+        Args:
+            running: has this in it meanwhile.
+        """
+        self._driver = connection.connection.driver_connection
+        if os.name == "posix" and hasattr(self._driver, "fileno"):
+            # This connection's, even if the driver closes its own, and another has the same number then.
+            self._line = socket.socket(fileno=os.dup(self._driver.fileno()))
+        timer = None
+        if self._seconds is not None and self._line is not None:
+            why = (
+                f"has not answered within {self._seconds:g} s. Look at the server, or set `timeout` to more or to None"
+            )
+            timer = threading.Timer(self._seconds + _GRACE_S, self.cut, [why])
+            timer.daemon = True
+            timer.start()
+        running.add(self)
         try:
             yield
         finally:
-            timer.cancel()
-            timer.join()
-            os.close(descriptor)
+            running.discard(self)
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+            if self._line is not None:
+                self._line.close()
 
-    def _cut(self, descriptor: int) -> None:
-        self.is_over = True
-        with socket.socket(fileno=os.dup(descriptor)) as line, suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
+    def cut(self, reason: str) -> None:
+        """Let the query fail."""
+        self.reason = reason
+        with suppress(OSError):
+            if self._line is not None:
+                self._line.shutdown(socket.SHUT_RDWR)
+            elif hasattr(self._driver, "interrupt"):  # SQLite's
+                self._driver.interrupt()
 
 
 @dataclass(frozen=True)
@@ -311,13 +338,18 @@ def _parse_url(url: Any) -> Any:
         )
     try:
         url = sql.make_url(url)
-        driver = url.get_dialect().driver
+        dialect = url.get_dialect()
     except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ValueError):  # their messages may hold the password
         raise ValueError(
             '`database` should be a URL that SQLAlchemy knows, as "sqlite:///photos.db" or '
             '"postgresql+psycopg://user:password@host/name". What came is none, or of a kind that is not installed.'
         ) from None
-    if url.get_backend_name() == "sqlite" and driver == "pysqlite":
+    if dialect.is_async:
+        raise ValueError(
+            f"`database` should be read by a driver that waits for its answers, as psycopg does. Received: an "
+            f"asynchronous one, {dialect.driver!r}"
+        )
+    if dialect.name == "sqlite" and dialect.driver == "pysqlite":
         return _sqlite_file(url)
     return url
 

@@ -33,3 +33,17 @@ class EncodedSource(Protocol):
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or why there are none."""
         ...
+
+
+def whole(attempted: Sequence[bytes | memoryview | ImageError]) -> list[bytes | memoryview]:
+    """What `EncodedSource.attempt` gave, if that is all bytes.
+
+    Raises:
+        ImageError: the first of those that are there instead.
+    """
+    blobs: list[bytes | memoryview] = []
+    for blob in attempted:
+        if isinstance(blob, ImageError):
+            raise blob
+        blobs.append(blob)
+    return blobs

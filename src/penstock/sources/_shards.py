@@ -14,9 +14,10 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
+from penstock.sources._encoded import whole
 from penstock.sources._labels import label_rows, wanted_columns
 from penstock.sources._listing import Listing
-from penstock.sources._ranges import read_range, read_ranges
+from penstock.sources._pieces import read_piece, read_pieces
 from penstock.sources._shard_paths import find_shards
 from penstock.sources._stamps import FileNames
 from penstock.sources._tar import Member, members
@@ -84,19 +85,14 @@ class ShardSource:
         Raises:
             ImageError: an archive is gone, has changed, or cannot be read; it names archive and file.
         """
-        blobs: list[bytes | memoryview] = []
-        for blob in self.attempt(indices):
-            if isinstance(blob, ImageError):
-                raise blob
-            blobs.append(blob)
-        return blobs
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or why there are none."""
         shards, sizes = self.names.shard[indices], self.sizes[indices]
         stamps, _ = self.files.stamps(shards, np.empty(0, np.int64))
         are_there = (stamps == self.stamps[shards]).all(axis=1) & (sizes <= _LARGEST_IMAGE_BYTES)
-        pieces = iter(read_ranges(self.files, shards[are_there], self.offsets[indices][are_there], sizes[are_there]))
+        pieces = iter(read_pieces(self.files, shards[are_there], self.offsets[indices][are_there], sizes[are_there]))
         blobs = [next(pieces) if is_there else None for is_there in are_there.tolist()]
         return [
             self._read_by_python(number, stamp) if blob is None else blob
@@ -112,7 +108,7 @@ class ShardSource:
             reason = f"{archive!r} has changed since this flow was made. Make a new one"
         else:
             try:
-                return read_range(archive, int(self.offsets[number]), size)
+                return read_piece(archive, int(self.offsets[number]), size)
             except OSError as error:
                 reason, cause = f"{error.strerror or error}. Put the archive there, or make a new flow", error
         complaint = ImageError(f"{name!r} cannot be read: {reason}.", index=number, path=name)

@@ -12,6 +12,7 @@ import numpy as np
 from penstock._errors import BatchError, ImageError
 from penstock._types import Array, Indices
 from penstock.sources._database import Database, Table
+from penstock.sources._encoded import whole
 from penstock.sources._labels import label_rows, wanted_columns
 from penstock.sources._listing import Listing
 
@@ -67,12 +68,7 @@ class SqlSource:
             BatchError: the database does not answer.
             ImageError: a row is gone, or holds no bytes; it names table and key.
         """
-        blobs: list[bytes | memoryview] = []
-        for blob in self.attempt(indices):
-            if isinstance(blob, ImageError):
-                raise blob
-            blobs.append(blob)
-        return blobs
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or why there are none.
@@ -90,6 +86,10 @@ class SqlSource:
         for key, blob in rows:
             found.setdefault(key, []).append(blob)
         return [self._checked(number, found.get(key, [])) for number, key in zip(numbers, keys, strict=True)]
+
+    def interrupt(self) -> None:
+        """Let queries that other threads wait for fail at once; takes no lock, and can be used on."""
+        self.table.database.interrupt()
 
     def close(self) -> None:
         """Close this process's connections; may be called twice."""

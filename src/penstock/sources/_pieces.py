@@ -18,8 +18,8 @@ _pread = external("pread", "intp", "int32", "voidptr", "uintp", "int64")
 _close = external("close", "int32", "int32")
 
 
-def read_ranges(names: FileNames, files: Indices, offsets: Array, sizes: Array) -> list[memoryview | None]:
-    """Some bytes of some files; None for what could not be read, which `read_range` says more about.
+def read_pieces(names: FileNames, files: Indices, offsets: Array, sizes: Array) -> list[memoryview | None]:
+    """Some bytes of some files; None for what could not be read, which `read_piece` says more about.
 
     Args:
         files: whose piece each is, int64, `(pieces,)`. offsets, sizes: int64, where it begins, and how long it is.
@@ -36,7 +36,7 @@ def read_ranges(names: FileNames, files: Indices, offsets: Array, sizes: Array) 
     return [memory[end - size : end] if is_good else None for is_good, end, size in pieces]
 
 
-def read_range(path: str, offset: int, size: int) -> bytes:
+def read_piece(path: str, offset: int, size: int) -> bytes:
     """Some bytes of a file.
 
     Raises:
