@@ -34,7 +34,7 @@ class Database:
 
     Args:
         url: as SQLAlchemy takes it; or one of its URLs or engines, of which the URL is taken.
-        timeout_s: seconds that a query may take, where the server can be told; None for no limit.
+        timeout_s: seconds that a query may take; None for no limit.
         pauses_s: seconds to wait before each further try after a connection was lost.
 
     Raises:

@@ -35,7 +35,12 @@ class KeyNames(Sequence[str]):
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
         key = self.keys[index]
-        return f"{self.table}[{key.item() if isinstance(key, np.generic) else key!r}]"
+        return key_name(self.table, key.item() if isinstance(key, np.generic) else key)
+
+
+def key_name(table: str, key: Any) -> str:
+    """What a row is called in messages."""
+    return f"{table}[{key!r}]"
 
 
 @dataclass(frozen=True)
@@ -153,11 +158,13 @@ def list_sql(
         ImportError: SQLAlchemy, or the driver, is not installed.
         TypeError, ValueError: there is no such table or column, or its values are of no use.
     """
-    rows = Table.of(Database(database, timeout_s), table, schema)
+    opened = Database(database, timeout_s)
     try:
-        return _listed(rows, key, image, label, weight, directory, classes, class_mode, split)
+        return _listed(
+            Table.of(opened, table, schema), key, image, label, weight, directory, classes, class_mode, split
+        )
     finally:
-        rows.database.close()  # until the first batch, which may be another process's
+        opened.close()  # until the first batch, which may be another process's
 
 
 def _listed(
@@ -171,6 +178,7 @@ def _listed(
     class_mode: str | None,
     split: tuple[float, float] | None,
 ) -> tuple[Listing, Table, list[Any]]:
+    """As `list_sql`."""
     labels = wanted_columns(label, weight, class_mode)
     there = rows.columns()
     for parameter, name in [("key_column", key), ("image_column", image), *(("label_column", name) for name in labels)]:
@@ -208,7 +216,7 @@ def _listed(
     kept = [keys[row] for row in found.rows.tolist()]
     are_numbers = all(type(each) is int and -(2**63) <= each < 2**63 for each in kept)
     source = SqlSource(rows, key, image, np.array(kept, np.int64) if are_numbers else tuple(kept))
-    filenames = tuple(source.names)
+    filenames = tuple(key_name(rows.name, each) for each in kept)
     if are_files:
         paths = column(image)
         filenames = tuple(paths[row] for row in found.rows.tolist())
