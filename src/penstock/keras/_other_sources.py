@@ -62,9 +62,9 @@ class OtherSources:
             **keywords: those of `flow_from_dataframe` from `target_size` on, with the same defaults: `target_size`,
                 `color_mode`, `batch_size`, `shuffle`, `seed`, `save_to_dir`, `save_prefix`, `save_format`, `subset`,
                 `interpolation`, `keep_aspect_ratio`, `decode`, `workers`, `max_queue_size`, `max_queue_bytes`,
-                `use_multiprocessing`, `timeout`, `pool`, `on_error` and `shard`. A query may take `timeout` seconds, too:
-                PostgreSQL is told so, and the connection to a server that stands still is cut (psycopg's, and others
-                that are a socket).
+                `use_multiprocessing`, `timeout`, `pool`, `on_error` and `shard`. A query may take `timeout` seconds,
+                too: PostgreSQL is told so, and the connection to a server that stands still is cut (psycopg's, and
+                others that are a socket).
 
         Returns:
             A flow that yields `(images, labels)`, `(images, labels, weights)`, or `images` for `class_mode=None`.
