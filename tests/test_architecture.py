@@ -42,7 +42,7 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "prometheus_client": {"monitor/_metrics.py"},
     "jax": {"keras/_trace.py"},
     "mlflow": {"tracking/_mlflow.py"},
-    "sqlalchemy": {"sources/_database.py"},
+    "sqlalchemy": {"sources/_database.py", "sources/_engine.py"},
     "datasets": {"sources/_arrow.py"},
     "pyarrow": {"sources/_arrow.py"},
 }

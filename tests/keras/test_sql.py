@@ -421,7 +421,7 @@ def test_a_query_that_takes_too_long_is_an_error(postgres: Postgres) -> None:
 
 
 def test_a_server_that_stands_still_is_an_error(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.sources._database._GRACE_S", 0.0)
+    monkeypatch.setattr("penstock.sources._cutter._GRACE_S", 0.0)
     database, process = Database(postgres.url, 0.3), sql.text("SELECT pg_backend_pid()")
     pid = database.fetch(process)[0][0]
     os.kill(pid, signal.SIGSTOP)

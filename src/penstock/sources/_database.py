@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-_CONNECT_S = 30.0
-_GRACE_S = 1.0
+from penstock.sources._cutter import Cutter
+from penstock.sources._engine import make_engine, parse_url
+
 _PAUSES_S = (0.0, 0.25, 1.0, 3.0)  # a server that is restarted takes a second or two to answer again
 _KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters, PostgreSQL 65,535
-# What a driver calls the seconds after which it gives up connecting.
-_CONNECT_KEYWORDS = {
-    **dict.fromkeys(("psycopg", "psycopg2", "pymysql", "mysqldb"), "connect_timeout"),
-    "mysqlconnector": "connection_timeout",
-    "pg8000": "timeout",
-    "pysqlite": "timeout",  # that it waits for those who write
-}
 _STATEMENT = re.compile(r"\s*(?:select|with|values)\s", re.IGNORECASE)
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
@@ -49,7 +41,7 @@ class Database:
     _lock: threading.Lock
 
     def __init__(self, url: Any, timeout_s: float | None = None, pauses_s: Sequence[float] = _PAUSES_S) -> None:
-        self._url = _parse_url(url)
+        self._url = parse_url(url)
         self._timeout_s = timeout_s
         self._pauses_s = tuple(pauses_s)
         self._forget()
@@ -93,7 +85,7 @@ class Database:
 
         pauses = iter(self._pauses_s if patiently else ())
         while True:
-            is_connected, cutter = False, _Cutter(self._timeout_s)
+            is_connected, cutter = False, Cutter(self._timeout_s)
             try:
                 with self.opened().connect() as connection:
                     is_connected = True
@@ -128,7 +120,7 @@ class Database:
             self._forget()
         with self._lock:
             if self._engine is None:
-                self._engine = _engine(self._url, self._timeout_s)
+                self._engine = make_engine(self._url, self._timeout_s)
                 self._ending = weakref.finalize(self, _dispose, self._engine, self._pid)
             return self._engine
 
@@ -152,69 +144,13 @@ class Database:
         self._engine = self._ending = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._running: set[_Cutter] = set()
+        self._running: set[Cutter] = set()
         self._interrupted = threading.Event()
 
     def _secrets(self) -> list[str]:
         options = [(name, each) for name, value in self._url.query.items() for each in _as_tuple(value)]
         found = [value for name, value in options if _SECRET.search(name)]
         return [secret for secret in (str(self._url.password or ""), *found) if secret]
-
-
-class _Cutter:
-    """Cuts the connection to a server that stands still, which no server does by itself, and no driver.
-
-    Args:
-        seconds: that a query may take; None for any number. The server, which knows it too, is given a little more.
-
-    Attributes:
-        reason: why it was cut, for messages; empty if it was not.
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self.reason = ""
-        self._seconds = seconds
-        self._driver: Any = None
-        self._line: socket.socket | None = None
-
-    @contextmanager
-    def around(self, connection: Any, running: set[_Cutter]) -> Iterator[None]:
-        """Ready to cut a connection while it is used; one of a driver that has no socket to cut is left alone.
-
-        Args:
-            running: has this in it meanwhile.
-        """
-        self._driver = connection.connection.driver_connection
-        if os.name == "posix" and hasattr(self._driver, "fileno"):
-            # This connection's, even if the driver closes its own, and another has the same number then.
-            self._line = socket.socket(fileno=os.dup(self._driver.fileno()))
-        timer = None
-        if self._seconds is not None and self._line is not None:
-            why = (
-                f"has not answered within {self._seconds:g} s. Look at the server, or set `timeout` to more or to None"
-            )
-            timer = threading.Timer(self._seconds + _GRACE_S, self.cut, [why])
-            timer.daemon = True
-            timer.start()
-        running.add(self)
-        try:
-            yield
-        finally:
-            running.discard(self)
-            if timer is not None:
-                timer.cancel()
-                timer.join()
-            if self._line is not None:
-                self._line.close()
-
-    def cut(self, reason: str) -> None:
-        """Let the query fail."""
-        self.reason = reason
-        with suppress(OSError):
-            if self._line is not None:
-                self._line.shutdown(socket.SHUT_RDWR)
-            elif hasattr(self._driver, "interrupt"):  # SQLite's
-                self._driver.interrupt()
 
 
 @dataclass(frozen=True)
@@ -322,99 +258,9 @@ class Table:
             raise ValueError(f"`table` should be one of {sorted(names)} in {where}. Received: {self.name!r}")
 
 
-def _parse_url(url: Any) -> Any:
-    try:
-        import sqlalchemy as sql
-    except ImportError as error:
-        raise ImportError(
-            'Databases are read by SQLAlchemy. Install it with `pip install "penstock[sql]"`, and a driver for yours, '
-            "as psycopg for PostgreSQL."
-        ) from error
-    url = url.url if isinstance(url, sql.Engine) else url
-    if not isinstance(url, str | sql.URL):
-        raise TypeError(
-            '`database` should be a URL, as "sqlite:///photos.db" or "postgresql+psycopg://user:password@host/name", '
-            f"or an engine of SQLAlchemy's. Received: {type(url).__name__}"
-        )
-    try:
-        url = sql.make_url(url)
-        dialect = url.get_dialect()
-    except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ValueError):  # their messages may hold the password
-        raise ValueError(
-            '`database` should be a URL that SQLAlchemy knows, as "sqlite:///photos.db" or '
-            '"postgresql+psycopg://user:password@host/name". What came is none, or of a kind that is not installed.'
-        ) from None
-    if dialect.is_async:
-        raise ValueError(
-            f"`database` should be read by a driver that waits for its answers, as psycopg does. Received: an "
-            f"asynchronous one, {dialect.driver!r}"
-        )
-    if dialect.name == "sqlite" and dialect.driver == "pysqlite":
-        return _sqlite_file(url)
-    return url
-
-
-def _sqlite_file(url: Any) -> Any:
-    """The URL of a file that is there, wherever a worker may be."""
-    path = url.database or ""
-    if path in ("", ":memory:") or "mode=memory" in path or url.query.get("mode") == "memory":
-        raise ValueError(
-            "`database` is one in memory, which only the connection that made it can see. Write it to a file: "
-            "`connection.execute(\"VACUUM INTO 'photos.db'\")`."
-        )
-    if path.startswith("file:"):
-        return url
-    if not os.path.isfile(path):  # SQLite would make an empty one
-        raise ValueError(f"`database` should be a database that is there. There is no file {path!r}.")
-    return url.set(database=os.path.abspath(path))
-
-
-def _engine(url: Any, timeout_s: float | None) -> Any:
-    import sqlalchemy as sql
-
-    driver, backend = url.get_dialect().driver, url.get_backend_name()
-    keyword = _CONNECT_KEYWORDS.get(driver)
-    patience_s = _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
-    arguments = {} if keyword is None or keyword in url.query else {keyword: max(2, round(patience_s))}
-    try:
-        engine = sql.create_engine(
-            url,
-            isolation_level="AUTOCOMMIT",  # nothing is left open between two reads, and nothing has to be ended
-            poolclass=sql.QueuePool,
-            pool_size=0,  # as many as are used at a time
-            pool_reset_on_return=None,
-            connect_args=arguments,
-            hide_parameters=True,
-        )
-    except ImportError as error:
-        raise ImportError(f"{url.drivername!r} needs a driver that is not installed: {error}.") from error
-
-    if commands := _commands(backend, timeout_s):
-
-        @sql.event.listens_for(engine, "connect")
-        def begin(connection: Any, _record: Any) -> None:
-            cursor = connection.cursor()
-            for command in commands:
-                cursor.execute(command)
-            cursor.close()
-            connection.commit()
-
-    return engine
-
-
 def _dispose(engine: Any, pid: int) -> None:
     if pid == os.getpid():  # in a fork the connections are the parent's, which goes on with them
         engine.dispose()
-
-
-def _commands(backend: str, timeout_s: float | None) -> list[str]:
-    """What a new connection is told: nothing is written by it, and nothing takes too long."""
-    if backend == "sqlite":
-        return ["PRAGMA query_only = ON"]
-    if backend == "postgresql":
-        limit = [] if timeout_s is None else [f"SET statement_timeout = {max(1, round(1000 * timeout_s))}"]
-        return ["SET default_transaction_read_only = on", *limit]
-    return []
 
 
 def _as_tuple(value: Any) -> tuple[str, ...]:
