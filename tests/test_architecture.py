@@ -45,6 +45,9 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "jax": {"keras/_trace.py"},
     "mlflow": {"tracking/_mlflow.py"},
     "fsspec": {"sources/_storage.py"},
+    "sqlalchemy": {"sources/_database.py", "sources/_engine.py"},
+    "datasets": {"sources/_arrow.py"},
+    "pyarrow": {"sources/_arrow.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against
@@ -98,7 +101,7 @@ def test_importing_penstock_imports_no_framework() -> None:
     code = (
         "import sys, penstock, penstock.feeding._feeder, penstock.batches._images, penstock.monitor\n"
         "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer',\n"
-        "    'prometheus_client', 'fsspec', 'aiohttp'}\n"
+        "    'prometheus_client', 'fsspec', 'aiohttp', 'sqlalchemy', 'datasets', 'pyarrow'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

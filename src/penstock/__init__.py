@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         predict_generator as predict_generator,
     )
     from penstock.keras._dataframe_flow import DataFrameIterator as DataFrameIterator
+    from penstock.keras._dataset_flow import DatasetIterator as DatasetIterator
     from penstock.keras._directory_flow import DirectoryIterator as DirectoryIterator
     from penstock.keras._feed import Feed as Feed, feed as feed
     from penstock.keras._flow import Flow as Flow
@@ -61,11 +62,14 @@ if TYPE_CHECKING:
     from penstock.keras._image_data_generator import ImageDataGenerator as ImageDataGenerator
     from penstock.keras._iterator import Iterator as Iterator
     from penstock.keras._monitor import Monitor as Monitor
+    from penstock.keras._shard_flow import ShardIterator as ShardIterator
+    from penstock.keras._sql_flow import SqlIterator as SqlIterator
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "DataFrameIterator": "penstock.keras._dataframe_flow",
+    "DatasetIterator": "penstock.keras._dataset_flow",
     "DirectoryIterator": "penstock.keras._directory_flow",
     "Explanation": "penstock.batches._explain",
     "Feed": "penstock.keras._feed",
@@ -76,6 +80,8 @@ _LAZY = {
     "Iterator": "penstock.keras._iterator",
     "Monitor": "penstock.keras._monitor",
     "NumpyArrayIterator": "penstock.keras._array_flow",
+    "ShardIterator": "penstock.keras._shard_flow",
+    "SqlIterator": "penstock.keras._sql_flow",
     **dict.fromkeys(("evaluate_generator", "fit_generator", "predict_generator"), "penstock.keras._compat"),
     **dict.fromkeys(
         (

@@ -136,16 +136,7 @@ def _run(options: argparse.Namespace) -> None:
                 _tell(f"{name}: left out, since it reads {_NEEDS_LINUX[name]}, which only Linux has")
                 continue
             _tell(f"{name}:")
-            rows = {
-                **ROWS,
-                **PEER_ROWS,
-                **FEED_ROWS,
-                **AUTO_ROWS,
-                **SMALL_ROWS,
-                **KERNEL_ROWS,
-                **PLAN_ROWS,
-                **REMOTE_ROWS,
-            }
+            rows = ROWS | PEER_ROWS | FEED_ROWS | AUTO_ROWS | SMALL_ROWS | KERNEL_ROWS | PLAN_ROWS | REMOTE_ROWS
             row = rows[name](scale)
             readings = run_rounds(row.sides, rounds, seconds, _tell)
             sides = tuple(SideRecord(side.name, side.unit, readings[side.name]) for side in row.sides)

@@ -25,7 +25,7 @@ from penstock.sources._listing import Listing
 
 
 class FileFlow(Flow):
-    """What flows from folders and from dataframes have in common.
+    """What flows from folders, from dataframes and from wherever else encoded images lie have in common.
 
     Args:
         find: lists the files of a part, given as two shares, or of all for None.
@@ -124,9 +124,12 @@ class FileFlow(Flow):
 
     def close(self) -> None:
         """End the workers and free the memory, that of the cache included; may be called twice."""
+        encoded = self._found.encoded
+        if isinstance(encoded, Interruptible):
+            encoded.interrupt()  # first: a thread may wait for a server that does not answer
         super().close()
-        if isinstance(self._found.encoded, Interruptible):
-            self._found.encoded.close()
+        if isinstance(encoded, Interruptible):
+            encoded.close()
         if self._cache is not None:
             self._cache.store.close()
 

@@ -23,6 +23,7 @@ from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
 from penstock.keras._feeding import DEFAULT_TIMEOUT_S
 from penstock.keras._notice import notice
+from penstock.keras._other_sources import OtherSources
 from penstock.keras._settings import check_dtype
 from penstock.keras._single_image import transformed
 
@@ -39,7 +40,7 @@ _DEPRECATED = {
 }
 
 
-class ImageDataGenerator:
+class ImageDataGenerator(OtherSources):
     """Random transformations of images, applied while they are fed to a model.
 
     The 23 parameters are Keras's, in its order and with its defaults.

@@ -19,13 +19,14 @@ from penstock.keras._fit_call import Fed, FitCall
 from penstock.keras._flow import Flow
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._image_data_generator import ImageDataGenerator
+from penstock.keras._shard_flow import ShardIterator
 from penstock.tracking._secrets import mask_value
 
 _FLOW_SETTINGS = (
     "batch_size", "shuffle", "seed", "max_queue_size", "max_queue_bytes", "on_error", "subset",
     "target_size", "color_mode", "class_mode", "interpolation", "keep_aspect_ratio", "data_format", "dtype", "parts",
 )  # fmt: skip
-_DATA_SETTINGS = ("n", "directory", "num_classes", "class_indices")
+_DATA_SETTINGS = ("n", "directory", "num_classes", "class_indices", "database", "table")
 _LEARNT = ("mean", "std", "zca_whitening_matrix")
 _MUCH_BYTES = 2 << 30  # of an array: 2 to 3 s; of a larger one, rows all through it
 _SAMPLED_ROWS = 4096
@@ -125,8 +126,10 @@ def model_text(model: Any) -> str:
 
 
 def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Paths as they are opened, and names as they are listed, of a flow of files; nothing of others."""
-    if not isinstance(flow, FileFlow) or flow._found.known is not None:
+    """Paths as they are opened, and names as they are listed, of a flow of files or archives; nothing of others."""
+    if isinstance(flow, ShardIterator):
+        return tuple(flow.shards), tuple(map(os.path.basename, flow.shards))
+    if not isinstance(flow, FileFlow) or flow._found.encoded is not None:
         return (), ()
     return tuple(flow.filepaths), tuple(flow.filenames)
 

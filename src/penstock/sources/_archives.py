@@ -17,8 +17,9 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
+from penstock.sources._encoded import whole
 from penstock.sources._ranges import Blob, Ranged
-from penstock.sources._remote import all_read, unread
+from penstock.sources._remote import unread
 
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _PLAIN = -1  # bytes as they are, without a header before them
@@ -171,7 +172,7 @@ class ArchiveSource:
 
     def read(self, indices: Indices) -> list[bytes | memoryview]:
         """See `EncodedSource.read`."""
-        return all_read(self.attempt(indices))
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """See `EncodedSource.attempt`."""

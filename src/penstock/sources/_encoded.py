@@ -46,3 +46,17 @@ class Interruptible(Protocol):
     def close(self) -> None:
         """Let go of what is open. Whoever reads again opens it again."""
         ...
+
+
+def whole(attempted: Sequence[bytes | memoryview | ImageError]) -> list[bytes | memoryview]:
+    """What `EncodedSource.attempt` gave, if that is all bytes.
+
+    Raises:
+        ImageError: the first of those that are there instead.
+    """
+    blobs: list[bytes | memoryview] = []
+    for blob in attempted:
+        if isinstance(blob, ImageError):
+            raise blob
+        blobs.append(blob)
+    return blobs

@@ -14,6 +14,7 @@ import numpy as np
 
 from penstock._errors import ImageError
 from penstock._types import Indices
+from penstock.sources._encoded import whole
 from penstock.sources._listing import Listing
 from penstock.sources._read import read_file, read_files
 from penstock.sources._walk import is_gone, walk_folders
@@ -47,12 +48,7 @@ class FileSource:
         Raises:
             ImageError: a file is gone, or cannot be read; it names the path.
         """
-        blobs: list[bytes | memoryview] = []
-        for blob in self.attempt(indices):
-            if isinstance(blob, ImageError):
-                raise blob
-            blobs.append(blob)
-        return blobs
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """The bytes of each of the samples, or the error of a file that is gone, or cannot be read."""

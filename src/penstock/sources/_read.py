@@ -19,9 +19,9 @@ from penstock._compile import compiled, external
 _FIRST_GUESS_BYTES = 128 << 10  # a file; memory is only taken as it is written to
 # O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer. O_NOCTTY: nor does opening
 # a terminal make it the process's own.
-_OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
+OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY"))
 _LARGEST_FILE_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
-_HAS_POSIX_CALLS = os.name == "posix"
+HAS_POSIX_CALLS = os.name == "posix"
 
 _open = external("open", "int32", "voidptr", "int32")
 _seek = external("lseek", "int64", "int32", "int64", "int32")
@@ -35,7 +35,7 @@ def read_files(paths: Sequence[str]) -> list[memoryview | None]:
     Args:
         paths: as `open` takes them.
     """
-    if not _HAS_POSIX_CALLS:
+    if not HAS_POSIX_CALLS:
         return [None] * len(paths)
     names = [os.fsencode(path) + b"\0" for path in paths]
     text = np.frombuffer(b"".join(names), np.uint8)
@@ -46,7 +46,7 @@ def read_files(paths: Sequence[str]) -> list[memoryview | None]:
     while len(blobs) < len(paths):
         buffer = np.empty(capacity, np.uint8)
         first = len(blobs)
-        end = _fill(text, starts, first, _OPEN_FLAGS, buffer, sizes)
+        end = _fill(text, starts, first, OPEN_FLAGS, buffer, sizes)
         at, memory = 0, memoryview(buffer)  # type: ignore[arg-type]
         for size in sizes[first:end].tolist():
             blobs.append(None if size < 0 else memory[at : at + size])
@@ -68,7 +68,7 @@ def read_file(path: str) -> bytes:
             kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
             what = kinds.get(stat.S_IFMT(mode), "a device")
             raise OSError(errno.EINVAL, f"it is {what}, not a file. Move it away or make a new flow")
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS)) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
             size = os.fstat(file.fileno()).st_size
             if size > _LARGEST_FILE_BYTES:
                 at_most = f"an image should have at most {_LARGEST_FILE_BYTES}"
@@ -90,7 +90,7 @@ def read_head(path: str, size_bytes: int) -> bytes:
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         return b""
-    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS)) as file:
+    with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | OPEN_FLAGS)) as file:
         return file.read(size_bytes)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from penstock._errors import ImageError
 from penstock._types import Indices
+from penstock.sources._encoded import whole
 from penstock.sources._storage import Storage
 
 
@@ -28,7 +29,7 @@ class RemoteSource:
 
     def read(self, indices: Indices) -> list[bytes | memoryview]:
         """See `EncodedSource.read`."""
-        return all_read(self.attempt(indices))
+        return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """See `EncodedSource.attempt`."""
@@ -46,20 +47,6 @@ class RemoteSource:
     def close(self) -> None:
         """See `Interruptible.close`."""
         self.storage.close()
-
-
-def all_read(blobs: list[bytes | memoryview | ImageError]) -> list[bytes | memoryview]:
-    """Blobs, if all are.
-
-    Raises:
-        ImageError: the first that is none.
-    """
-    good: list[bytes | memoryview] = []
-    for blob in blobs:
-        if isinstance(blob, ImageError):
-            raise blob
-        good.append(blob)
-    return good
 
 
 def unread(name: str, index: int, reason: str) -> ImageError:

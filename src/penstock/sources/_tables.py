@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from penstock._types import Array, Indices
+from penstock.sources._classes import WITH_CLASSES, class_numbers, sorted_classes, without_others
 from penstock.sources._files import EXTENSIONS
 from penstock.sources._listing import Listing
 from penstock.sources._remote_tables import remote_table
 from penstock.sources._urls import local_path, shown
-
-WITH_CLASSES = ("categorical", "binary", "sparse")
 
 
 def list_table(
@@ -89,10 +88,10 @@ def list_table(
             )
     class_indices = None
     if class_mode in WITH_CLASSES:
-        kept = tuple(dict.fromkeys(classes or ())) or _sorted_classes([labels[row] for row in rows])
+        kept = tuple(dict.fromkeys(classes or ())) or sorted_classes([labels[row] for row in rows])
         class_indices = {name: number for number, name in enumerate(kept)}
         if classes:
-            labels = [_without_others(label, class_indices) for label in labels]
+            labels = [without_others(label, class_indices) for label in labels]
             rows = rows[[labels[row] is not None for row in rows]]
     if split is not None:
         rows = rows[int(split[0] * len(rows)) : int(split[1] * len(rows))]
@@ -101,7 +100,7 @@ def list_table(
         directory if remote is None else shown(directory),
         tuple((names if remote is None else remote.filenames)[row] for row in rows),
         class_indices,
-        None if class_indices is None else [_numbers(labels[row], class_indices) for row in rows],
+        None if class_indices is None else [class_numbers(labels[row], class_indices) for row in rows],
         _targets(column, y_col, class_mode, rows),
         None if weights is None else weights[rows],
         tuple(warnings),
@@ -163,26 +162,6 @@ def _images_among(names: Sequence[str], directory: str) -> Indices:
     # Asking waits for the disk, and the more so on a network drive.
     with ThreadPoolExecutor(max_workers=16) as pool:
         return np.flatnonzero(list(pool.map(is_image, names, chunksize=256)))
-
-
-def _sorted_classes(labels: Iterable[Any]) -> tuple[Any, ...]:
-    found: set[Any] = set()
-    for label in labels:
-        found.update(label if isinstance(label, list | tuple) else (label,))
-    return tuple(sorted(found))
-
-
-def _without_others(label: Any, class_indices: dict[Any, int]) -> Any:
-    """What is left of a label if only these classes count; None for nothing."""
-    if isinstance(label, list | tuple):
-        return [name for name in label if name in class_indices] or None
-    return label if label in class_indices else None
-
-
-def _numbers(label: Any, class_indices: dict[Any, int]) -> int | list[int]:
-    if isinstance(label, list | tuple):
-        return [class_indices[name] for name in label]
-    return class_indices[label]
 
 
 def _targets(

@@ -1,0 +1,65 @@
+"""Batches from images in tar archives."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from penstock.keras._file_flow import FileFlow
+from penstock.keras._image_keywords import FlowKeywords
+from penstock.keras._notice import notice
+from penstock.keras._settings import Generator
+from penstock.sources._shards import ShardSource, list_shards
+
+
+class ShardIterator(FileFlow):
+    """Batches from images in archives; made by `ImageDataGenerator.flow_from_shards`, which has the arguments.
+
+    Attributes:
+        samples, n: images that count.
+        shards: paths of the archives.
+        class_indices: class name to number. classes: a number per sample, or a list of numbers. Both only where
+            `class_mode` has classes.
+        labels: `classes`, or for "raw" and "multi_output" the values.
+        filenames: "train-0003.tar/00017.jpg", relative to `directory`. filepaths: with it.
+        image_shape: of one finished image.
+    """
+
+    allowed_class_modes = frozenset({"binary", "categorical", "input", "multi_output", "raw", "sparse", None})
+
+    def __init__(
+        self,
+        shards: Any,
+        image_data_generator: Generator,
+        *,
+        image: str,
+        label: str,
+        label_field: Any,
+        classes: Iterable[Any] | None,
+        class_mode: str | None,
+        **keywords: Unpack[FlowKeywords],
+    ) -> None:
+        super().__init__(
+            lambda split: list_shards(
+                shards,
+                image=image,
+                label=label,
+                label_field=label_field,
+                classes=classes,
+                class_mode=class_mode,
+                split=split,
+            ),
+            image_data_generator,
+            class_mode=class_mode,
+            **keywords,
+        )
+        assert isinstance(self._found.encoded, ShardSource)
+        self.shards = list(self._found.encoded.names.archives)
+        for warning in self._found.warnings:
+            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_shards`
+        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
+        notice(f"Found {self.samples} images in {len(self.shards)} archives{belonging}.")
+
+    def _identity(self) -> tuple[Any, ...]:
+        return "shards", *self.filenames
