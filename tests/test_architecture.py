@@ -42,6 +42,8 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "prometheus_client": {"monitor/_metrics.py"},
     "jax": {"keras/_trace.py"},
     "mlflow": {"tracking/_mlflow.py"},
+    # This side of the cluster, and the other.
+    "ray": {"feeding/executors/_ray_cluster.py", "feeding/executors/_ray_worker.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against
@@ -94,6 +96,7 @@ def test_each_foreign_package_has_one_door(path: Path) -> None:
 def test_importing_penstock_imports_no_framework() -> None:
     code = (
         "import sys, penstock, penstock.feeding._feeder, penstock.batches._images, penstock.monitor\n"
+        "import penstock.feeding.executors._ray, penstock.feeding.executors._ray_worker\n"
         "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer',\n"
         "    'prometheus_client'}\n"
         "print(sorted(heavy & set(sys.modules)))"
