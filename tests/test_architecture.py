@@ -48,6 +48,8 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "sqlalchemy": {"sources/_database.py", "sources/_engine.py"},
     "datasets": {"sources/_arrow.py"},
     "pyarrow": {"sources/_arrow.py"},
+    # This side of the cluster, and the other.
+    "ray": {"feeding/executors/_ray_cluster.py", "feeding/executors/_ray_worker.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against
@@ -100,6 +102,7 @@ def test_each_foreign_package_has_one_door(path: Path) -> None:
 def test_importing_penstock_imports_no_framework() -> None:
     code = (
         "import sys, penstock, penstock.feeding._feeder, penstock.batches._images, penstock.monitor\n"
+        "import penstock.feeding.executors._ray, penstock.feeding.executors._ray_worker\n"
         "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer',\n"
         "    'prometheus_client', 'fsspec', 'aiohttp', 'sqlalchemy', 'datasets', 'pyarrow'}\n"
         "print(sorted(heavy & set(sys.modules)))"

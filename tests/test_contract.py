@@ -18,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from clusters import is_rays, local_cluster
 from leftovers import shared_memory
 from penstock import BatchError, ImageDataGenerator, feed
 
@@ -139,6 +140,7 @@ EXECUTORS: dict[str, dict[str, Any]] = {
     "7 processes": {"workers": 7, "use_multiprocessing": True},
     "pool of threads": {"pool": "threads"},
     "pool of processes": {"pool": "processes"},
+    "ray": {"pool": "ray"},
 }
 
 
@@ -155,10 +157,20 @@ def pools() -> Iterator[dict[str, Any]]:
 no_crowd = pytest.mark.parametrize("how", [name for name in EXECUTORS if name != "7 processes"], indirect=True)
 
 
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    pytest.importorskip("ray")
+    with local_cluster(2):
+        yield
+
+
 @pytest.fixture(params=EXECUTORS)
 def how(request: pytest.FixtureRequest, pools: dict[str, Any]) -> dict[str, Any]:
     """The keywords that say where batches are made."""
     keywords = EXECUTORS[request.param]
+    if keywords.get("pool") == "ray":
+        request.getfixturevalue("ray")
+        return keywords
     return {**keywords, "pool": pools[keywords["pool"]]} if "pool" in keywords else keywords
 
 
@@ -188,7 +200,7 @@ def _nothing_left(pools: dict[str, Any]) -> Iterator[None]:
 
 
 def processes() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
+    return {child.pid for child in psutil.Process().children(recursive=True) if not is_rays(child)}
 
 
 def frozen(batch: Any) -> Any:

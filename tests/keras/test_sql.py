@@ -223,7 +223,7 @@ def test_a_table_may_lie_in_a_schema(postgres: Postgres, rows: list[dict[str, An
 def test_a_batch_is_one_query(sqlite: str) -> None:
     with from_sql(sqlite, workers=0, shuffle=False) as flow:
         asked: list[str] = []
-        engine = flow._rows.database.opened()
+        engine = flow._found.encoded.table.database.opened()
         sql.event.listen(engine, "before_cursor_execute", lambda *_: asked.append(_[2]))
         next(flow)
     assert len(asked) == 1
@@ -399,7 +399,7 @@ def test_a_server_that_is_gone_is_an_error_of_the_batch_and_no_sample_is_left_ou
 ) -> None:
     fill(postgres.url, "photos", columns(), rows)
     with from_sql(postgres.url, workers=0, on_error="skip") as flow, from_sql(postgres.url, workers=0) as other:
-        flow._rows.database._pauses_s = (0.0,)
+        flow._found.encoded.table.database._pauses_s = (0.0,)
         next(flow), next(other)
         expected = next(other)
         postgres.stop()
@@ -448,7 +448,7 @@ def test_a_query_is_given_up_where_its_flow_is_closed(url: str) -> None:
 
     def wait() -> None:
         try:
-            flow._rows.database.ask(ask_slowly, patiently=True)
+            flow._found.encoded.table.database.ask(ask_slowly, patiently=True)
         except ConnectionError as error:
             failed.append(error)
 
@@ -498,7 +498,7 @@ def test_the_password_is_nowhere(postgres: Postgres, rows: list[Any]) -> None:
     with from_sql(postgres.url, workers=0) as flow:
         texts = [
             repr(flow._source()),
-            repr(flow._rows),
+            repr(flow._found.encoded),
             flow.database,
             repr(flow_params(flow)),
             repr(flow.state_dict()),

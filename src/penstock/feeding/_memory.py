@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import mmap
 import os
 import tempfile
 import weakref
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -27,6 +28,13 @@ def private_memory(nbytes: int) -> Array:
     raw = np.empty(nbytes + ALIGNMENT_BYTES, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT_BYTES
     return raw[start : start + nbytes]
+
+
+def has_same_bytes(one: Array, other: Array) -> bool:
+    """Whether two arrays of one shape and dtype are alike, NaNs included; the first is C-contiguous."""
+    if not other.flags.c_contiguous:
+        return bool(np.array_equal(one, other))
+    return bool(np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)))
 
 
 @final
@@ -58,6 +66,15 @@ class Segment:
         self.closing.atexit = False
         self.descriptor = held[0]
         self.address = self.memory.ctypes.data
+
+    def view(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        """The first bytes as an array."""
+        view: Array = self.memory[: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+        return view
+
+    def holds(self, array: Array) -> bool:
+        """Whether it begins with the bytes of an array, which has to be there as it would be C-contiguous."""
+        return has_same_bytes(self.view(array.dtype, array.shape), array)
 
     def close(self) -> None:
         """Let the descriptor go; may be called twice. Arrays stay valid: the memory goes with the last of them."""

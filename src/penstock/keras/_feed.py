@@ -156,7 +156,7 @@ def feed(
         max_queue_bytes: bound on their memory, in bytes or as "2GB"; shared in the same way.
         timeout: seconds after which a batch that does not come is an error; None for never.
         pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of a sequence, and
-            stays open; None for workers of the feed's own.
+            stays open, or a Ray cluster's address; None for workers of the feed's own.
         shard: `(rank, number of ranks)`: the batches of a sequence that this process trains on, dealt out one by one.
             "auto" takes them from the process group, as flows of images do; not the default here, since a sequence that
             is used in several processes shares itself out already.

@@ -15,6 +15,7 @@ from penstock._types import Executor
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._plan import ALL, Shard
 from penstock.feeding.executors._pool_threads import PoolThreadExecutor
+from penstock.feeding.executors._ray_cluster import RayCluster, check_ray, is_ray
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.feeding.executors._users_pool import UsersPool
@@ -26,7 +27,7 @@ DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_QUEUE_SIZE = 10  # Keras's, too
 _FIRST_WORKERS = 2  # enough to see whether they hold each other up
 
-Place = Literal["caller", "threads", "processes", "pool's threads", "pool's processes"]
+Place = Literal["caller", "threads", "processes", "pool's threads", "pool's processes", "Ray"]
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {f"{unit[0]}IB": 1024**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), 1)}
@@ -63,7 +64,7 @@ class Feeding:
         max_queue_bytes: bound on their memory; None for none.
         use_multiprocessing: True for processes; None and False for threads.
         timeout_s: for one batch; None for no limit.
-        pool: the user's, which makes the batches; None for workers of our own.
+        pool: the user's, or a Ray cluster, which makes the batches; None for workers of our own.
         on_error: what becomes of samples that cannot be made: "raise", "skip" or "substitute".
         shard: whose batches they are.
         finds_ranks: whether it was found, and not given.
@@ -76,7 +77,7 @@ class Feeding:
     max_queue_bytes: int | None = None
     use_multiprocessing: bool | None = None
     timeout_s: float | None = DEFAULT_TIMEOUT_S
-    pool: UsersPool | None = None
+    pool: UsersPool | RayCluster | None = None
     on_error: str = "raise"
     shard: Shard = ALL
     is_auto: bool = False
@@ -95,7 +96,7 @@ class Feeding:
         shard: Any = "auto",
     ) -> Feeding:
         """Check the keywords as the user gave them."""
-        users = None if pool is None else UsersPool(pool)
+        users = parse_pool(pool)
         if users is not None and workers == "auto":
             workers = users.workers or usable_cpus()
         is_auto = isinstance(workers, str) and workers == "auto"
@@ -124,6 +125,8 @@ class Feeding:
         """Where batches are made; threads stand in for processes where there are none."""
         if not self.workers:
             return "caller"
+        if isinstance(self.pool, RayCluster):
+            return "Ray"
         if self.pool is not None and self.pool.has_threads:
             return "pool's threads"
         if self.pool is not None:
@@ -142,7 +145,7 @@ class Feeding:
     @property
     def has_processes(self) -> bool:
         """Whether each worker is a process, in which global random generators can be seeded for it alone."""
-        return self.place in ("processes", "pool's processes")
+        return self.place in ("processes", "pool's processes", "Ray")
 
     @property
     def patience_s(self) -> float | None:
@@ -164,6 +167,10 @@ class Feeding:
 
             sharing = beside if isinstance(beside, ProcessExecutor) else None
             return ProcessExecutor(self.workers, self.timeout_s, sharing)
+        if isinstance(self.pool, RayCluster):
+            from penstock.feeding.executors._ray import RayExecutor
+
+            return RayExecutor(self.pool, self.workers)
         if self.pool is not None and self.place == "pool's processes":
             from penstock.feeding.executors._pool_processes import PoolProcessExecutor
 
@@ -185,6 +192,24 @@ def parse_workers(workers: Any) -> int:
     if not isinstance(workers, int | np.integer) or isinstance(workers, bool) or workers < 0:
         raise ValueError(f'`workers` should be "auto" or an integer from 0 on. Received: {workers!r}')
     return int(workers)
+
+
+def check_pool(pool: Any) -> None:
+    """Refuse what `parse_pool` would; a Ray cluster is not looked for yet."""
+    if is_ray(pool):
+        check_ray(pool)
+    elif pool is not None:
+        UsersPool(pool)
+
+
+def parse_pool(pool: Any) -> UsersPool | RayCluster | None:
+    """A pool that is open, a Ray cluster by its address, or None."""
+    if not is_ray(pool):
+        return None if pool is None else UsersPool(pool)
+    cluster = RayCluster(pool)
+    if cluster.said is not None:
+        notice(cluster.said)
+    return cluster
 
 
 def parse_queue_size(max_queue_size: Any) -> int:

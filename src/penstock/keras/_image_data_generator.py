@@ -14,14 +14,13 @@ import keras
 import numpy as np
 
 from penstock._types import Array
-from penstock.feeding.executors._users_pool import UsersPool
 from penstock.image._augment import Augmentation, ShiftRange
 from penstock.image._draw import Transforms, as_dict, draw_as_keras
 from penstock.image._standardize import Standardization, learn
 from penstock.keras._array_flow import NumpyArrayIterator
 from penstock.keras._dataframe_flow import DataFrameIterator
 from penstock.keras._directory_flow import DirectoryIterator
-from penstock.keras._feeding import DEFAULT_TIMEOUT_S
+from penstock.keras._feeding import DEFAULT_TIMEOUT_S, check_pool
 from penstock.keras._notice import notice
 from penstock.keras._other_sources import OtherSources
 from penstock.keras._settings import check_dtype
@@ -70,7 +69,8 @@ class ImageDataGenerator(OtherSources):
         interpolation_order: 0 nearest, 1 linear, 2 to 5 splines (through SciPy, and slow).
         dtype: of the finished images; None for Keras's `floatx()`.
         pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches of this generator's
-            flows; it is never closed here. None for workers that each flow starts for itself.
+            flows; it is never closed here. "ray", or a Ray cluster's address, has them made there. None for workers
+            that each flow starts for itself.
         semantics: "corrected" does what the parameters' names say; "keras" is bug for bug what Keras 2.9 to 3 does,
             with its draws. See "Two semantics" in the README.
         dim_ordering: Keras 1's name of `data_format`: "tf", "th" or "default"; deprecated.
@@ -132,8 +132,7 @@ class ImageDataGenerator(OtherSources):
             raise TypeError(f"`preprocessing_function` should be callable. Received: {preprocessing_function!r}")
         if rescale is not None and not (isinstance(rescale, int | float | np.number) and np.isfinite(rescale)):
             raise ValueError(f"`rescale` should be None or a finite number. Received: {rescale!r}")
-        if pool is not None:
-            UsersPool(pool)  # refused here, rather than by the first flow
+        check_pool(pool)  # refused here, rather than by the first flow
         self.pool = pool
         self.semantics = semantics
         self.featurewise_center = featurewise_center
@@ -268,8 +267,8 @@ class ImageDataGenerator(OtherSources):
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
                 lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
-            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
-                None for the generator's own.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open,
+                or a Ray cluster's address; None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
@@ -365,8 +364,8 @@ class ImageDataGenerator(OtherSources):
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
                 lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
-            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
-                None for the generator's own.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open,
+                or a Ray cluster's address; None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that
@@ -489,8 +488,8 @@ class ImageDataGenerator(OtherSources):
             use_multiprocessing: True for processes instead of threads: for a `preprocessing_function` in Python. None
                 lets `workers="auto"` choose.
             timeout: seconds after which a batch that does not come is an error; None for never.
-            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open;
-                None for the generator's own.
+            pool: an open multiprocessing.Pool or concurrent.futures.Executor that makes the batches, and stays open,
+                or a Ray cluster's address; None for the generator's own.
             on_error: what becomes of an image that cannot be made: "raise"; "skip" makes the batch without it;
                 "substitute" takes the next good one of the same class. `flow.stats` says which they are.
             shard: `(rank, number of ranks)`: the part of each batch of `number of ranks * batch_size` samples that

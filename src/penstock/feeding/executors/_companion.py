@@ -22,27 +22,10 @@ from penstock.feeding.executors._channel import Channel
 from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage
 from penstock.feeding.executors._worker import understood
+from penstock.feeding.executors._worker_limits import DEATHS, ENVIRONMENT
 
-DEATHS = 3  # a batch whose worker dies that often kills it, and no accident does
 _LOOK_S = 1.0  # between two looks at a silent worker: its channel ends with it, unless a child of its own has that, too
 _ANSWER_S = 60.0  # to start in, and to take its maker, however slow the disk that Python is imported from
-# Workers are many: one thread each. They see no accelerator, which belongs to the training process.
-_ENVIRONMENT = {
-    "CUDA_VISIBLE_DEVICES": "",
-    "HIP_VISIBLE_DEVICES": "",
-    "JAX_PLATFORMS": "cpu",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "OPENCV_FOR_THREADS_NUM": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    # glibc gives large arrays back at once and gets the next ones page by page, zeroed: a fifth of the time of a batch
-    # of 69 MB that NumPy makes in three steps. A worker needs as much for its next batch.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-}
 _PROGRAM = (
     "import sys; sys.path[:] = eval(sys.argv[1]); "
     "from penstock.feeding.executors._worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
@@ -66,9 +49,9 @@ class Companion:
         timeout_s: for one batch; None for no limit.
     """
 
-    def __init__(self, luggage: Luggage, slots: SharedSlots, timeout_s: float | None) -> None:
+    def __init__(self, luggage: Luggage[Segment], slots: SharedSlots, timeout_s: float | None) -> None:
         self.luggage = luggage
-        self._sent: Luggage | None = None
+        self._sent: Luggage[Segment] | None = None
         self._slots = slots
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -168,7 +151,7 @@ class Companion:
             [*command, *arguments],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT},
         )
         theirs.close()
         self._channel, self._known, self._sent, self._used_bytes = Channel(ours, _LOOK_S, _ANSWER_S), set(), None, 0

@@ -11,13 +11,13 @@ import numpy as np
 from penstock._errors import PenstockError, WorkerError
 from penstock._types import Array, BatchMaker, FillReport, Step, WorkerId
 from penstock.feeding._memory import Segment
-from penstock.feeding.executors._companion import DEATHS
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._pool_worker import RemoteMaker, Task, Window, work
 from penstock.feeding.executors._shared_slots import Desk, SharedSlots, Slot
 from penstock.feeding.executors._travel import Luggage, pack
 from penstock.feeding.executors._users_pool import WHY_SILENT, LostError, Question, UsersPool
 from penstock.feeding.executors._worker import understood
+from penstock.feeding.executors._worker_limits import DEATHS
 
 
 @final
@@ -84,7 +84,7 @@ class PoolProcessExecutor(CrewExecutor):
         """See `Executor.allocate`."""
         return self._slots.allocate(nbytes)
 
-    def _packed(self, luggage: Luggage) -> Segment:
+    def _packed(self, luggage: Luggage[Segment]) -> Segment:
         """What the maker is unpickled from, in memory that the workers can see."""
         payload = Segment(len(luggage.payload))
         self._slots.keep([payload])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from penstock._types import Array, BatchMaker, WorkerId
+from penstock.feeding._memory import Segment
 from penstock.feeding.executors._companion import Companion
 from penstock.feeding.executors._crew_executor import CrewExecutor
 from penstock.feeding.executors._shared_slots import SharedSlots
@@ -32,7 +33,7 @@ class ProcessExecutor(CrewExecutor):
     def __init__(self, workers: int, timeout_s: float | None = None, beside: ProcessExecutor | None = None) -> None:
         self._slots = SharedSlots()
         super().__init__(workers, self._slots.close)
-        self._luggage: Luggage
+        self._luggage: Luggage[Segment]
         self._beside = None if beside is None else beside._luggage
         self._timeout_s = timeout_s
         self._companions: list[Companion] = []

@@ -1,4 +1,4 @@
-"""What goes to workers: a maker as bytes, its large arrays in shared memory, once for all workers."""
+"""What goes to workers: a maker as bytes, its large arrays beside it, once for all workers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import mmap
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from types import FunctionType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import cloudpickle
 import numpy as np
@@ -24,31 +25,53 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _LARGE_BYTES = 1 << 20  # below, a copy in each worker costs less than a page of shared memory is worth
 
 
+class Stored(Protocol):
+    """A large array where workers find it: shared memory on this machine, for one."""
+
+    def holds(self, array: Array) -> bool:
+        """Whether it has the bytes of another array of the same shape and dtype."""
+        ...
+
+    def close(self) -> None:
+        """Let it go, as far as this process is concerned."""
+        ...
+
+
+S = TypeVar("S", bound=Stored)
+
+
 @dataclass(frozen=True)
-class Luggage:
+class Luggage(Generic[S]):
     """A maker, packed.
 
     Attributes:
         payload: for the worker's unpickler.
-        segments: that it refers to, by key.
+        segments: where its large arrays are, by key.
         places: of the arrays in them, with how their axes are turned.
         next_key: none from here on has been used; a worker may still have what an earlier luggage had by its key.
     """
 
     payload: bytes
-    segments: dict[int, Segment]
+    segments: dict[int, S]
     places: dict[Place, tuple[int, ...]]
     next_key: int
 
-    def added_to(self, other: Luggage) -> list[Segment]:
+    def added_to(self, other: Luggage[S]) -> list[S]:
         """Segments that another one does not refer to."""
         return [segment for key, segment in self.segments.items() if key not in other.segments]
 
 
-def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
+def pack(maker: BatchMaker, before: Luggage[Segment] | None = None) -> Luggage[Segment]:
+    """Pickle a maker, its large arrays into shared memory; see `pack_into`."""
+    return pack_into(_segment_of, maker, before)
+
+
+def pack_into(store: Callable[[Array], S], maker: BatchMaker, before: Luggage[S] | None = None) -> Luggage[S]:
     """Pickle a maker. Functions and classes of `__main__`, and of modules that a new process cannot find, by value.
 
     Args:
+        store: puts a large array where workers find it; its axes are turned so that it is as contiguous as can be.
+        maker: what to pickle.
         before: of the same maker at an earlier time; large arrays with the same values stay where they are.
 
     Returns:
@@ -58,12 +81,12 @@ def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
         TypeError: something in it cannot be pickled; it says what.
     """
     try:
-        return _packed(maker, before, keras_by_value=True)
+        return _packed(store, maker, before, keras_by_value=True)
     except WorkerError:
         raise
     except Exception:  # a class of the user's that drags something along which its module would bring by itself
         try:
-            return _packed(maker, before, keras_by_value=False)
+            return _packed(store, maker, before, keras_by_value=False)
         except WorkerError:
             raise
         except Exception as error:
@@ -74,9 +97,11 @@ def pack(maker: BatchMaker, before: Luggage | None = None) -> Luggage:
             ) from error
 
 
-def _packed(maker: BatchMaker, before: Luggage | None, *, keras_by_value: bool) -> Luggage:
+def _packed(
+    store: Callable[[Array], S], maker: BatchMaker, before: Luggage[S] | None, *, keras_by_value: bool
+) -> Luggage[S]:
     buffer = BytesIO()
-    pickler = _Pickler(buffer, before, keras_by_value)
+    pickler = _Pickler(store, buffer, before, keras_by_value)
     try:
         with pickler:
             pickler.dump(maker)
@@ -93,19 +118,22 @@ def _packed(maker: BatchMaker, before: Luggage | None, *, keras_by_value: bool) 
     )
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Puts large arrays into segments instead of the stream."""
+class _Pickler(cloudpickle.Pickler, Generic[S]):  # type: ignore[misc]
+    """Puts large arrays into a store instead of the stream."""
 
-    def __init__(self, buffer: BytesIO, before: Luggage | None, keras_by_value: bool) -> None:
+    def __init__(
+        self, store: Callable[[Array], S], buffer: BytesIO, before: Luggage[S] | None, keras_by_value: bool
+    ) -> None:
         super().__init__(buffer)
-        self.segments: dict[int, Segment] = {}
+        self._store = store
+        self.segments: dict[int, S] = {}
         self.placed: dict[int, tuple[Any, Place, tuple[int, ...]]] = {}
         self.next_key = 0 if before is None else before.next_key
         self._before = before
         self._keras_by_value = keras_by_value
         self._goes_by_name: dict[str, bool] = {}
 
-    def __enter__(self) -> _Pickler:
+    def __enter__(self) -> _Pickler[S]:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -145,35 +173,27 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             cloudpickle.register_pickle_by_value(sys.modules[name])
 
     def _placed(self, array: Array) -> tuple[Place, tuple[int, ...]]:
-        """Copy an array into a segment, with the layout that it has: its place, and how its axes are turned there."""
+        """Store an array with the layout that it has: its place, and how its axes are turned there."""
         order = tuple(np.argsort([-abs(stride) for stride in array.strides], kind="stable").tolist())
         turned, axes = array.transpose(order), tuple(np.argsort(order).tolist())
         for place, its_axes in ({} if self._before is None else self._before.places).items():
             if (place.shape, place.dtype, its_axes) != (turned.shape, array.dtype.str, axes):
                 continue
             segment = self._before.segments[place.key]  # type: ignore[union-attr]
-            if place.key not in self.segments and _has_same_bytes(_view(segment, turned), turned):
+            if place.key not in self.segments and segment.holds(turned):
                 self.segments[place.key] = segment
                 return place, axes
-        segment = Segment(padded(array.nbytes))
         place = Place(self.next_key, 0, turned.shape, array.dtype.str)
         self.next_key += 1
-        self.segments[place.key] = segment
-        _view(segment, turned)[...] = turned
+        self.segments[place.key] = self._store(turned)
         return place, axes
 
 
-def _view(segment: Segment, like: Array) -> Array:
-    """A segment as an array of the shape and dtype of another."""
-    view: Array = segment.memory[: like.nbytes].view(like.dtype).reshape(like.shape)
-    return view
-
-
-def _has_same_bytes(one: Array, other: Array) -> bool:
-    """Whether two arrays of one shape and dtype are alike, NaNs included."""
-    if not other.flags.c_contiguous:
-        return bool(np.array_equal(one, other))
-    return bool(np.array_equal(one.reshape(-1).view(np.uint8), other.reshape(-1).view(np.uint8)))
+def _segment_of(array: Array) -> Segment:
+    """A copy of an array in shared memory."""
+    segment = Segment(padded(array.nbytes))
+    segment.view(array.dtype, array.shape)[...] = array
+    return segment
 
 
 def _file_of(array: Any) -> tuple[Any, ...] | None:

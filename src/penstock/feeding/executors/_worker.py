@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cloudpickle
 import numpy as np
@@ -72,16 +72,24 @@ class Segments:
         return flat.reshape(place.shape)
 
 
-class Unpickler(pickle.Unpickler):
-    """Finds large arrays in segments."""
+class Shelf(Protocol):
+    """Where an unpickler finds large arrays."""
 
-    def __init__(self, payload: bytes | memoryview, segments: Segments) -> None:
+    def array(self, place: Place, *, private: bool) -> Array:
+        """The one of a place; what is written to it stays in this process, if it is private."""
+        ...
+
+
+class Unpickler(pickle.Unpickler):
+    """Finds large arrays where they were put."""
+
+    def __init__(self, payload: bytes | memoryview, shelf: Shelf) -> None:
         super().__init__(BytesIO(payload))
-        self._segments = segments
+        self._shelf = shelf
 
     def persistent_load(self, pid: Any) -> Array:
         place, axes = pid
-        return self._segments.array(place, private=True).transpose(axes)
+        return self._shelf.array(place, private=True).transpose(axes)
 
 
 def main(handle: int, parent: int) -> None:
