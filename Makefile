@@ -41,18 +41,18 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench --rows peers-memory peers-files --rounds 3 --out benchmarks/records/peers.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/peers.json README.md --markers peers
 	$(BIN)/python -m penstock.bench --rows $(FEED_ROWS) --rounds 3 --seconds 1 --out benchmarks/records/feed.json
-	$(BIN)/python -m penstock.bench readme benchmarks/records/feed.json README.md --markers feed
+	$(BIN)/python -m penstock.bench readme benchmarks/records/feed.json guide/benchmarks.md --markers feed
 	$(BIN)/python -m penstock.bench --rows $(AUTO_ROWS) --rounds 3 --out benchmarks/records/auto.json
-	$(BIN)/python -m penstock.bench readme benchmarks/records/auto.json README.md --markers auto
+	$(BIN)/python -m penstock.bench readme benchmarks/records/auto.json guide/benchmarks.md --markers auto
 	$(BIN)/python -m penstock.bench --rows fast-decoding small-batches tiny-work start --out benchmarks/records/small.json
-	$(BIN)/python -m penstock.bench readme benchmarks/records/small.json README.md --markers small
+	$(BIN)/python -m penstock.bench readme benchmarks/records/small.json guide/benchmarks.md --markers small
 	$(BIN)/python -m penstock.bench --rows remote remote-large --rounds 3 --out benchmarks/records/remote.json
 	$(BIN)/python -m penstock.bench --rows kernels --seconds 0.3 --yardstick benchmarks/yardstick/warp.cpp \
 		--out benchmarks/records/kernels.json
-	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json README.md --markers kernels
+	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json guide/benchmarks.md --markers kernels
 	$(BIN)/penstock plan --images 14e6 --step-ms 120 --measure --seconds 25 --save-rates src/penstock/planning/rates.json
 	$(BIN)/python -m penstock.bench --rows plan-cost plan-waiting plan-latency --out benchmarks/records/plan.json
-	$(BIN)/python -m penstock.bench plan benchmarks/records/plan.json PLANNING.md
+	$(BIN)/python -m penstock.bench plan benchmarks/records/plan.json guide/planning.md
 	$(BIN)/penstock bench images --out $(RECORDS)/study_images.json
 	$(BIN)/penstock bench train --batch-size 32,256,1024,4096 --workers 1,2,4 --executor threads --rounds 3 --out $(RECORDS)/study_train_memory.json
 	$(BIN)/penstock bench train --dataset cats-dogs --cold --out $(RECORDS)/study_train_disk.json

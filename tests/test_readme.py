@@ -1,4 +1,4 @@
-"""What the README and the docstrings show, runs."""
+"""What the README, the guide and the docstrings show, runs, and their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = {path: path.read_text("utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "guide").glob("*.md")))}
+SNIPPETS = [code for text in PAGES.values() for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 # Raised where Keras saves JAX variables to HDF5.
 KERAS_OWN = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 MODULES = [
@@ -26,7 +26,7 @@ MODULES = [
 ]
 
 
-def test_every_readme_snippet_runs(tmp_path: Path) -> None:
+def test_every_snippet_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-W", KERAS_OWN, "-c", "import snippets; snippets.main()"],
         input=json.dumps(SNIPPETS),
@@ -42,6 +42,25 @@ def test_every_readme_snippet_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", PAGES[page]):
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in {_anchor(line) for line in PAGES[path].splitlines() if line.startswith("#")}, anchor
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    for path in PAGES:
+        assert path.name == "README.md" or f"](guide/{path.name})" in PAGES[ROOT / "README.md"]
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is linked by, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+
+
 def test_a_snippet_that_fails_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import snippets; snippets.main()"],
@@ -55,9 +74,10 @@ def test_a_snippet_that_fails_is_told(tmp_path: Path) -> None:
     assert "name 'one' is not defined" in done.stderr
 
 
-def test_the_check_that_the_readme_shows_prints_that(tmp_path: Path) -> None:
+def test_the_check_that_the_guide_shows_prints_that(tmp_path: Path) -> None:
     """All but the rates, which differ from run to run."""
-    (shown,) = re.findall(r"```console\n\$ (penstock check .*?)```", README, re.DOTALL)
+    page = PAGES[ROOT / "guide" / "images.md"]
+    (shown,) = re.findall(r"```console\n\$ (penstock check .*?)```", page, re.DOTALL)
     line, _, expected = shown.partition("\n")
     for name in ("cats", "dogs"):
         (tmp_path / "photos" / name).mkdir(parents=True)

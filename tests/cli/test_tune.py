@@ -303,9 +303,9 @@ def test_verdicts(capsys, need, own, reads, words):
     assert "190 MB" in said
 
 
-def test_the_readme_shows_what_it_prints(capsys, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (shown,) = re.findall(r"```console\n\$ penstock tune photos .*?\n(.*?)```", readme, re.DOTALL)
+def test_the_guide_shows_what_it_prints(capsys, monkeypatch):
+    page = (Path(__file__).parents[2] / "guide" / "images.md").read_text("utf-8")
+    (shown,) = re.findall(r"```console\n\$ penstock tune photos .*?\n(.*?)```", page, re.DOTALL)
     monkeypatch.setattr("penstock.cli._tune_report.usable_cpus", lambda: 2)
     rounds = {  # images per second, and cores in use
         0: ((1050, 1291, 1291, 1291, 1291, 1367), 0.98),

@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", type=Path, help="with two markers, between which the table goes")
     study.add_argument("records", type=Path, nargs="+")
     study.add_argument("--markers", default="study", metavar="NAME", help="their name in the file (study)")
-    foretold = commands.add_parser("plan", help="put the tables of PLANNING.md between its markers")
+    foretold = commands.add_parser("plan", help="put the tables of guide/planning.md between its markers")
     foretold.add_argument("record", type=Path, help="of the rows plan-...")
     foretold.add_argument("file", type=Path)
     return parser

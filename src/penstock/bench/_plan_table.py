@@ -1,4 +1,4 @@
-"""The tables of PLANNING.md: what an image costs a core, and what was foretold beside what was measured."""
+"""The tables of guide/planning.md: what an image costs a core, and what was foretold beside what was measured."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
     killed, or the machine went down. An exception that the program catches, Ctrl-C's too, is seen when `fit` is left.
 
     Passwords, keys and tokens are masked, by the names that they go by, in arguments, settings, the script and the
-    diff. See the README for what is recorded.
+    diff. See guide/runs.md for what is recorded.
 
     Args:
         flow: what is given to `fit`; None to find it there.
