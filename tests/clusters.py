@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +21,9 @@ def local_cluster(nodes: int) -> Iterator[Any]:
     from ray._private import ray_constants
     from ray.cluster_utils import Cluster
 
-    with patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False), patch.dict(os.environ):
+    with warnings.catch_warnings(), patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False), patch.dict(os.environ):
         os.environ.pop("RAY_ADDRESS", None)
+        warnings.filterwarnings("ignore", r"os\.fork\(\)")  # of JAX: Ray forks for programs that it begins at once
         cluster = Cluster(
             initialize_head=True,
             head_node_args={**node_arguments(), "include_dashboard": False, "node_ip_address": "127.0.0.1"},

@@ -73,7 +73,10 @@ def test_nothing_is_left_of_a_program_that_has_ended(tmp_path: Path) -> None:
 
 
 WISHES = """
-import pathlib, select, sys
+import os, pathlib, select, sys
+terminal = os.open(sys.argv[2], os.O_RDWR)  # of this process, which has none yet
+for number in range(3):
+    os.dup2(terminal, number)
 from penstock.cli._stop_signals import stop_wishes
 with stop_wishes() as wish:
     print("ready", flush=True)
@@ -86,10 +89,11 @@ with stop_wishes() as wish:
 
 
 def test_a_terminal_that_is_closed_is_a_wish_and_what_is_said_then_no_error(tmp_path: Path) -> None:
-    number, terminal = pty.fork()
-    if not number:
-        os.execv(sys.executable, [sys.executable, "-c", WISHES, str(tmp_path / "wish.txt")])
-    with open(terminal, "rb", buffering=0) as screen:
-        assert screen.readline() == b"ready\r\n"
-    assert os.waitpid(number, 0)[1] == 0
+    near, far = pty.openpty()
+    words = [sys.executable, "-c", WISHES, str(tmp_path / "wish.txt"), os.ttyname(far)]
+    with subprocess.Popen(words, start_new_session=True) as process:
+        with open(near, "rb", buffering=0) as screen:
+            assert screen.readline() == b"ready\r\n"
+        os.close(far)
+        assert process.wait(60) == 0
     assert (tmp_path / "wish.txt").read_text() == "SIGHUP"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import signal
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,11 @@ from penstock.cli._app import app
 from penstock.cli._child import Child, Launch
 from penstock.cli._curves import show_epochs
 from penstock.cli._endings import CommandError, StoppedInOrder
-from penstock.cli._sweep import ALL_FINISHED, PENSTOCK, SOME_FAILED, SweepOptions, run_sweep
+from penstock.cli._sweep import ALL_FINISHED, PENSTOCK, SOME_FAILED, SweepOptions, ThisMachine, run_sweep
 from penstock.cli._sweep_files import SweepFolder
 from penstock.cli._sweep_grid import Point, read_grid
 from penstock.cli._sweep_report import SweepReport
+from sweeps import write_run
 
 KNOWN = ("seed", "workers", "augment", "epochs", "size")
 
@@ -96,21 +95,13 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def write_run(out: Path, *, epoch: int, accuracy: float) -> None:
-    """As `penstock train` leaves it after so many of two epochs."""
-    rows = "".join(f"{k + 1},{accuracy - 0.01 * k}\n" for k in range(epoch))
-    (out / "history.csv").write_text(f"epoch,val_accuracy\n{rows}")
-    (out / "tracked.json").write_text('{"run": "12345678abc"}')
-    with zipfile.ZipFile(out / "checkpoint.zip", "w") as archive:
-        archive.writestr("run.json", json.dumps({"epoch": epoch, "options": {"epochs": 2}}))
-
-
 def swept(images: Path, out: Path, *words: str, start: Any = FakeTrain, **options: Any) -> tuple[int, str]:
     """Its exit code, and what it says."""
     said = io.StringIO()
+    jobs = options.pop("jobs", 1)
     chosen = SweepOptions(images, read_grid(words, KNOWN), words, out, **options)
     report = SweepReport(Console(file=said, width=200, markup=False, highlight=False))
-    return run_sweep(chosen, report, start, lambda _: None), said.getvalue()
+    return run_sweep(chosen, report, ThisMachine(jobs, start), lambda _: None), said.getvalue()
 
 
 def test_options_are_combined_and_repeated_where_values_hold_commas() -> None:

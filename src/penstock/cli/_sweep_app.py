@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli._app import app
-from penstock.cli._endings import CANNOT_TRAIN, plain_endings
+from penstock.cli._endings import CANNOT_TRAIN, CommandError, plain_endings
 
 _OWN = ("directory", "out", "resume", "track", "store", "help")  # of `penstock train`, which a sweep sets itself
 
@@ -21,6 +21,16 @@ def sweep(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where each run gets a folder.")] = Path("sweep"),
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Runs side by side on this machine.")] = 1,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Run them on a Ray cluster, where they go on by themselves.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of the cluster. Left out: RAY_ADDRESS, else that on this machine."),
+    ] = None,
+    run_cpus: Annotated[float, typer.Option(min=0, help="CPUs that a run takes of its machine in the cluster.")] = 1,
+    run_gpus: Annotated[float, typer.Option(min=0, help="GPUs that a run takes of its machine in the cluster.")] = 0,
+    stop: Annotated[bool, typer.Option("--stop", help="End what goes on in the cluster; it can be resumed.")] = False,
     store: Annotated[
         str | None,
         typer.Option(
@@ -35,7 +45,7 @@ def sweep(
     with 2 for bad input, with 130 after Ctrl-C.
     """
     with plain_endings(failed=CANNOT_TRAIN):
-        from penstock.cli._sweep import SweepOptions, run_sweep
+        from penstock.cli._sweep import SweepOptions, ThisMachine, run_sweep
         from penstock.cli._sweep_grid import read_grid
         from penstock.cli._sweep_report import SweepReport
         from penstock.cli._terminal import wide_console
@@ -46,8 +56,23 @@ def sweep(
         points = read_grid(words, known)
         for point in points:  # all are checked before one is run
             train.make_context("penstock train", [str(directory), *point.arguments])
-        options = SweepOptions(directory, points, words, out, jobs, store)
-        raise typer.Exit(run_sweep(options, SweepReport(wide_console())))
+        if ray:
+            place: Any = _cluster(address, run_cpus, run_gpus, stop)
+        elif stop or address is not None:
+            raise CommandError("--stop and --address are for runs on a Ray cluster. Give --ray, too.")
+        else:
+            place = ThisMachine(jobs)
+        options = SweepOptions(directory, points, words, out, store)
+        raise typer.Exit(run_sweep(options, SweepReport(wide_console()), place))
+
+
+def _cluster(address: str | None, run_cpus: float, run_gpus: float, stop: bool) -> Any:
+    from penstock.cli._sweep_cluster import Cluster
+    from penstock.cli._sweep_ray import RaySweep
+
+    own = ["--ray", *(["--address", address] if address else [])]
+    own += [word for name, n in (("--run-cpus", run_cpus), ("--run-gpus", run_gpus)) for word in (name, f"{n:g}")]
+    return Cluster(RaySweep(address, run_cpus, run_gpus), tuple(own), stops=stop)
 
 
 def _train_command() -> Any:

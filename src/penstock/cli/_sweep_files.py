@@ -31,6 +31,19 @@ class RunFiles:
         return self.path / "train.log"
 
     @property
+    def ended(self) -> Path:
+        """How it ended, where a cluster ran it."""
+        return self.path / "ended.json"
+
+    @property
+    def code(self) -> int | None:
+        """What it ended with, where a cluster ran it; None where that is not known."""
+        try:
+            return int(json.loads(self.ended.read_text("utf-8"))["code"])
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    @property
     def can_resume(self) -> bool:
         """Whether there is something to go on with."""
         return (self.path / "checkpoint.zip").exists()

@@ -26,10 +26,10 @@ _ORDER = ("running", "waiting", "failed", "stopped", "finished")
 class SweepReport(TerminalReport):
     """Prints a table that lives while runs do, on terminals, and one of what came of them."""
 
-    def heading(self, runs: int, finished: int, jobs: int) -> None:
+    def heading(self, runs: int, finished: int, how: str) -> None:
         """What there is to do."""
         done = f", {finished} of them finished before" if finished else ""
-        self._say(f"{counted(runs, 'run')} of penstock train{done}; {jobs} at a time")
+        self._say(f"{counted(runs, 'run')} of penstock train{done}; {how}")
 
     @contextmanager
     def live(self, lines: Callable[[], Sequence[Line]]) -> Iterator[Callable[[], None]]:

@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final, final
@@ -221,7 +222,8 @@ class RayCluster:
     def _start(self) -> None:
         """One on this machine, which Ray ends with the program, and which other machines cannot reach."""
         cpus = usable_cpus()
-        with _on_loopback():
+        with _on_loopback(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"os\.fork\(\)")  # of JAX: Ray forks for programs that it begins at once
             self._ray.init(
                 address="local",
                 num_cpus=cpus,
