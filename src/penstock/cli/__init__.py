@@ -45,6 +45,9 @@
     _guard            which ends it when the command is gone
     _sweep_app        the options of `penstock sweep`
     _sweep            what it does, step by step
+    _sweep_cluster    the same on a cluster
+    _sweep_ray        which is Ray's
+    _sweep_run        a run there
     _sweep_report     what it says
     _sweep_grid       its runs
     _sweep_files      what it keeps, and what its runs have written
