@@ -31,6 +31,7 @@ from penstock.feeding.executors._ray_cluster import RayCluster
 from penstock.feeding.executors._ray_worker import _FLOWS
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\):RuntimeWarning")  # of JAX, where a machine is added
 
 STEPS = 5
 X = np.random.default_rng(0).integers(0, 256, (48, 9, 7, 3), "uint8")

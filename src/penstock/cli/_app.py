@@ -10,7 +10,7 @@ import typer
 import penstock
 from penstock.cli._bench_app import bench_app
 from penstock.cli._endings import CANNOT_SCAN, plain_endings
-from penstock.cli._options import AnyImages, BatchSize, Size, Store, number_or_auto
+from penstock.cli._options import AnyImages, BatchSize, Size, Store, ends_in, number_or_auto, one_of
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
@@ -34,30 +34,6 @@ def _threads(text: str) -> str:
     if text != "auto" and (not text.isdecimal() or int(text) == 0):
         raise typer.BadParameter('should be "auto" or a number from 1 on.')
     return text
-
-
-def _list_file(path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() not in (".csv", ".json"):
-        raise typer.BadParameter("should be a file that ends in .csv or .json.")
-    return path
-
-
-def _interpolation(name: str) -> str:
-    if name not in INTERPOLATIONS:
-        raise typer.BadParameter(f"should be one of {', '.join(INTERPOLATIONS)}.")
-    return name
-
-
-def _curves_file(path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() not in (".png", ".html"):
-        raise typer.BadParameter("should be a file that ends in .png or .html.")
-    return path
-
-
-def _png(path: Path) -> Path:
-    if path.suffix.lower() != ".png":
-        raise typer.BadParameter("should be a file that ends in .png.")
-    return path
 
 
 @app.callback()
@@ -110,7 +86,9 @@ def check(
     directory: AnyImages,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", callback=_list_file, help="Write the whole list there, as .csv or .json."),
+        typer.Option(
+            metavar="FILE", callback=ends_in(".csv", ".json"), help="Write the whole list there, as .csv or .json."
+        ),
     ] = None,
     workers: Annotated[
         str, typer.Option(metavar="N", callback=_threads, help='Threads that read; "auto" is one per usable CPU.')
@@ -142,9 +120,9 @@ def check(
 @app.command()
 def preview(
     directory: AnyImages,
-    out: Annotated[Path, typer.Option(metavar="FILE", callback=_png, help="The picture, outside DIR.")] = Path(
-        "preview.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", callback=ends_in(".png"), help="The picture, outside DIR.")
+    ] = Path("preview.png"),
     rows: Annotated[int, typer.Option(min=1, max=100, help="Images, taken from all through the folder.")] = 4,
     columns: Annotated[int, typer.Option(min=1, max=100, help="Epochs.")] = 4,
     explain: Annotated[
@@ -210,7 +188,7 @@ def tune(
     size: Size = (224, 224),
     batch_size: BatchSize = 32,
     interpolation: Annotated[
-        str, typer.Option(metavar="NAME", callback=_interpolation, help=f"One of {', '.join(INTERPOLATIONS)}.")
+        str, typer.Option(metavar="NAME", callback=one_of(*INTERPOLATIONS), help=f"One of {', '.join(INTERPOLATIONS)}.")
     ] = "nearest",
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to measure, once Keras is loaded.")] = 60,
     step_ms: Annotated[
@@ -304,7 +282,9 @@ def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, or names.")],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", callback=_curves_file, help="Draw the curves there, .png; or all of it, .html."),
+        typer.Option(
+            metavar="FILE", callback=ends_in(".png", ".html"), help="Draw the curves there, .png; or all of it, .html."
+        ),
     ] = None,
     store: Store = None,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli._endings import CANNOT_MEASURE, plain_endings
+from penstock.cli._options import ends_in, one_of
 
 _EXECUTORS = ("threads", "processes")
 _PEERS = ("keras", "tfdata", "torch", "grain")
@@ -52,30 +53,10 @@ def _peers(text: str | None) -> str | None:
     return text if text is None else _words(text, _PEERS)
 
 
-def _dataset(text: str | None) -> str | None:
-    return text if text is None else _one_of(text, _DATASETS)
-
-
-def _model(text: str | None) -> str | None:
-    return text if text is None else _one_of(text, _MODELS)
-
-
-def _one_of(text: str, known: tuple[str, ...]) -> str:
-    if text not in known:
-        raise typer.BadParameter(f"should be one of {', '.join(known)}.")
-    return text
-
-
 def _latency(seconds: float | None) -> float | None:
     if seconds is not None and not (math.isfinite(seconds) and 0 < seconds <= 60):
         raise typer.BadParameter("should be seconds above 0, and 60 at most.")
     return seconds
-
-
-def _record(path: Path | None) -> Path | None:
-    if path is not None and path.suffix != ".json":
-        raise typer.BadParameter("should be a file that ends in .json.")
-    return path
 
 
 Directory = Annotated[
@@ -91,7 +72,7 @@ Dataset = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        callback=_dataset,
+        callback=one_of(*_DATASETS),
         help="cifar10: Keras's copy, if there is one, else made data of its shape. cats-dogs: crops of 8 photographs.",
     ),
 ]
@@ -138,14 +119,16 @@ Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.json",
-        callback=_record,
+        callback=ends_in(".json"),
         help="The record; a page and two pictures are written beside it. [default: penstock-bench-....json]",
     ),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", callback=_model, help=f"{' or '.join(_MODELS)}: the study's networks. Left out: by the data."
+        metavar="NAME",
+        callback=one_of(*_MODELS),
+        help=f"{' or '.join(_MODELS)}: the study's networks. Left out: by the data.",
     ),
 ]
 

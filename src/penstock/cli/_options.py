@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,28 @@ def number_or_auto(text: str) -> str:
     if text != "auto" and not text.isdecimal():
         raise typer.BadParameter('should be "auto" or a number from 0 on.')
     return text
+
+
+def ends_in(*endings: str) -> Callable[[Path | None], Path | None]:
+    """For `callback=` of a file's option: its name's end says what is written."""
+
+    def checked(path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() not in endings:
+            raise typer.BadParameter(f"should be a file that ends in {' or '.join(endings)}.")
+        return path
+
+    return checked
+
+
+def one_of(*names: str) -> Callable[[str | None], str | None]:
+    """For `callback=` of a name's option."""
+
+    def checked(name: str | None) -> str | None:
+        if name is not None and name not in names:
+            raise typer.BadParameter(f"should be one of {', '.join(names)}.")
+        return name
+
+    return checked
 
 
 def _size(size: tuple[int, int]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import typer
 
 from penstock.cli._app import app
 from penstock.cli._endings import CANNOT_PLAN, plain_endings
+from penstock.cli._options import ends_in, one_of
 from penstock.cli._plan_units import not_negative, parse_count, parse_size, positive
 
 _SENDS = ("float32", "uint8", "nothing")
@@ -27,24 +28,6 @@ def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return value
 
     return checked
-
-
-def _send(text: str) -> str:
-    if text not in _SENDS:
-        raise typer.BadParameter(f"should be one of {', '.join(_SENDS)}.")
-    return text
-
-
-def _png(path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() != ".png":
-        raise typer.BadParameter("should be a file that ends in .png.")
-    return path
-
-
-def _json(path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() != ".json":
-        raise typer.BadParameter("should be a file that ends in .json.")
-    return path
 
 
 @app.command()
@@ -113,7 +96,7 @@ def plan(
         str,
         typer.Option(
             metavar="WHAT",
-            callback=_send,
+            callback=one_of(*_SENDS),
             help="What goes from there to the accelerators: batches of float32 or of uint8, or nothing, where they are "
             "made beside them.",
         ),
@@ -141,11 +124,11 @@ def plan(
     ] = False,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="For --measure.")] = 8,
     save_rates: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", callback=_json, help="Write what --measure measured.")
+        Path | None, typer.Option(metavar="FILE.json", callback=ends_in(".json"), help="Write what --measure measured.")
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", callback=_png, help="Draw how long accelerators wait, over cores."),
+        typer.Option(metavar="FILE.png", callback=ends_in(".png"), help="Draw how long accelerators wait, over cores."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed, the same plan.")] = 0,
