@@ -73,7 +73,8 @@ def test_nothing_is_left_of_a_program_that_has_ended(tmp_path: Path) -> None:
 
 
 WISHES = """
-import os, pathlib, select, sys
+import os, pathlib, select, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is begun with it ignored
 terminal = os.open(sys.argv[2], os.O_RDWR)  # of this process, which has none yet
 for number in range(3):
     os.dup2(terminal, number)
