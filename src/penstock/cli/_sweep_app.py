@@ -9,6 +9,7 @@ import typer
 
 from penstock.cli._app import app
 from penstock.cli._endings import CANNOT_TRAIN, CommandError, plain_endings
+from penstock.cli._options import ClassFolders
 
 _OWN = ("directory", "out", "resume", "track", "store", "help")  # of `penstock train`, which a sweep sets itself
 
@@ -16,9 +17,7 @@ _OWN = ("directory", "out", "resume", "track", "store", "help")  # of `penstock 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sweep(
     context: typer.Context,
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The images, one folder per class.")
-    ],
+    directory: ClassFolders,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where each run gets a folder.")] = Path("sweep"),
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Runs side by side on this machine.")] = 1,
     ray: Annotated[

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any, Unpack
 
 from penstock.keras._caching import parse_cache
 from penstock.keras._feeding import Feeding, FeedingKeywords
-from penstock.keras._file_flow import FileFlow
-from penstock.keras._notice import notice
+from penstock.keras._file_flow import ALL_CLASS_MODES, FileFlow
 from penstock.keras._settings import AsTheyAre, Generator
 from penstock.sources._tables import list_table
 
@@ -27,7 +25,7 @@ class DataFrameIterator(FileFlow):
         image_shape: of one finished image.
     """
 
-    allowed_class_modes = frozenset({"binary", "categorical", "input", "multi_output", "raw", "sparse", None})
+    allowed_class_modes = ALL_CLASS_MODES
 
     def __init__(
         self,
@@ -93,11 +91,8 @@ class DataFrameIterator(FileFlow):
             caching=parse_cache(cache, cache_bytes),
             feeding=parsed,
         )
-        for warning in self._found.warnings:
-            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_dataframe`
-        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
         validated = "validated" if validate_filenames else "non-validated"
-        notice(f"Found {self.samples} {validated} image filenames{belonging}.")
+        self._tell_found(f"{validated} image filenames")
 
     def _identity(self) -> tuple[Any, ...]:
         return "dataframe", *self.filenames

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from penstock.keras._file_flow import FileFlow
+from penstock.keras._file_flow import ALL_CLASS_MODES, FileFlow
 from penstock.keras._image_keywords import FlowKeywords
-from penstock.keras._notice import notice
 from penstock.keras._settings import Generator
 from penstock.sources._arrow import list_dataset
 
@@ -25,7 +23,7 @@ class DatasetIterator(FileFlow):
         image_shape: of one finished image.
     """
 
-    allowed_class_modes = frozenset({"binary", "categorical", "input", "multi_output", "raw", "sparse", None})
+    allowed_class_modes = ALL_CLASS_MODES
 
     def __init__(
         self,
@@ -53,10 +51,7 @@ class DatasetIterator(FileFlow):
             class_mode=class_mode,
             **keywords,
         )
-        for warning in self._found.warnings:
-            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_dataset`
-        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
-        notice(f"Found {self.samples} images{belonging}.")
+        self._tell_found("images")
 
     def _identity(self) -> tuple[Any, ...]:
         # Rows in another order have the same numbers, but hardly the same classes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,10 +19,15 @@ from penstock.feeding._stats import FeedStats
 from penstock.image._decode import CHANNELS, Loading, largest_value
 from penstock.keras._feeding import Feeding, check_batch_size
 from penstock.keras._flow import Flow
+from penstock.keras._notice import notice
 from penstock.keras._settings import Generator, check_save_to_dir, choose_seed, image_batches, weight_columns
 from penstock.sources._encoded import EncodedSource, Interruptible
 from penstock.sources._files import EXTENSIONS, FileSource
 from penstock.sources._listing import Listing
+
+ALL_CLASS_MODES: frozenset[str | None] = frozenset(
+    {"binary", "categorical", "input", "multi_output", "raw", "sparse", None}
+)
 
 
 class FileFlow(Flow):
@@ -146,6 +152,13 @@ class FileFlow(Flow):
             self._loading,
             self._cache,
         )
+
+    def _tell_found(self, what: str) -> None:
+        """Warn of what was left out, and say what was found; to be called by constructors that a method calls."""
+        for warning in self._found.warnings:
+            warnings.warn(warning, stacklevel=4)  # the caller of `flow_from_dataframe` and the like
+        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
+        notice(f"Found {self.samples} {what}{belonging}.")
 
     def _source(self) -> EncodedSource:
         found = self._found

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from penstock.keras._file_flow import FileFlow
+from penstock.keras._file_flow import ALL_CLASS_MODES, FileFlow
 from penstock.keras._image_keywords import FlowKeywords
-from penstock.keras._notice import notice
 from penstock.keras._settings import Generator
 from penstock.sources._shards import ShardSource, list_shards
 
@@ -26,7 +24,7 @@ class ShardIterator(FileFlow):
         image_shape: of one finished image.
     """
 
-    allowed_class_modes = frozenset({"binary", "categorical", "input", "multi_output", "raw", "sparse", None})
+    allowed_class_modes = ALL_CLASS_MODES
 
     def __init__(
         self,
@@ -56,10 +54,7 @@ class ShardIterator(FileFlow):
         )
         assert isinstance(self._found.encoded, ShardSource)
         self.shards = list(self._found.encoded.names.archives)
-        for warning in self._found.warnings:
-            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_shards`
-        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
-        notice(f"Found {self.samples} images in {len(self.shards)} archives{belonging}.")
+        self._tell_found(f"images in {len(self.shards)} archives")
 
     def _identity(self) -> tuple[Any, ...]:
         return "shards", *self.filenames

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from typing import Any, Unpack
 
-from penstock.keras._file_flow import FileFlow
+from penstock.keras._file_flow import ALL_CLASS_MODES, FileFlow
 from penstock.keras._image_keywords import FlowKeywords
-from penstock.keras._notice import notice
 from penstock.keras._settings import Generator
 from penstock.sources._listing import Listing
 from penstock.sources._sql import list_sql
@@ -29,7 +27,7 @@ class SqlIterator(FileFlow):
         image_shape: of one finished image.
     """
 
-    allowed_class_modes = frozenset({"binary", "categorical", "input", "multi_output", "raw", "sparse", None})
+    allowed_class_modes = ALL_CLASS_MODES
 
     def __init__(
         self,
@@ -66,10 +64,7 @@ class SqlIterator(FileFlow):
             return listing
 
         super().__init__(find, image_data_generator, class_mode=class_mode, **keywords)
-        for warning in self._found.warnings:
-            warnings.warn(warning, stacklevel=3)  # the caller of `flow_from_sql`
-        belonging = "" if self._found.class_indices is None else f" belonging to {self.num_classes} classes"
-        notice(f"Found {self.samples} images in {self.table!r}{belonging}.")
+        self._tell_found(f"images in {self.table!r}")
 
     def _identity(self) -> tuple[Any, ...]:
         return "sql", *self.filenames
