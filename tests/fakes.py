@@ -18,6 +18,8 @@ class FakeMaker:
     """Fills a batch with its sample numbers, times 1000 by epoch."""
 
     batch_size: int = 2
+    is_joinable: bool = False
+    make_s: float = 1.0
     broken: set[tuple[int, int]] = field(default_factory=set)
     gates: dict[tuple[int, int], threading.Event] = field(default_factory=dict)
     made: list[tuple[int, int]] = field(default_factory=list)
@@ -45,7 +47,7 @@ class FakeMaker:
         out[0][...] = (step.indices + 1000 * step.epoch)[:, None]
         out[1][...] = step.indices
         self.made.append(key)
-        return FillReport(len(step.indices), {"transform": 1.0})
+        return FillReport(len(step.indices), {"transform": self.make_s})
 
 
 class FakeClock:

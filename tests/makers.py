@@ -31,6 +31,10 @@ class Maker:
     def spec(self) -> BatchSpec:
         return BatchSpec((ArraySpec((ROWS, 3), np.dtype("f4")), ArraySpec((ROWS,), np.dtype("i8"))))
 
+    @property
+    def is_joinable(self) -> bool:
+        return False
+
     def alone(self) -> Maker:
         return self
 

@@ -181,6 +181,14 @@ class BatchMaker(Protocol):
         """Shape and dtype of every array of a full batch; None if only a batch can tell."""
         ...
 
+    @property
+    def is_joinable(self) -> bool:
+        """Whether batches of one epoch may be made as one, since what becomes of a sample does not depend on its batch.
+
+        Its spec is known, then, and all arrays have a row for each sample.
+        """
+        ...
+
     def alone(self) -> BatchMaker:
         """The same maker for a process of its own, which makes one batch at a time.
 

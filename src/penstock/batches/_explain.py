@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class _AsDrawn:
 
     rows: Transforms
     seed: int
+    follows_batches: ClassVar[bool] = True
 
     def order(self, epoch: int) -> Indices:
         raise NotImplementedError

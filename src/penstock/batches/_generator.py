@@ -22,6 +22,7 @@ class GeneratorBatches:
     """
 
     spec = None
+    is_joinable = False
 
     def __init__(self, parts: Mapping[int, Part], rotation: Rotation) -> None:
         self._parts = parts

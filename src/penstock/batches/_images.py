@@ -67,6 +67,11 @@ class ImageBatches:
         images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
         return BatchSpec((images, *(c.spec(self.batch_size, images) for c in self.columns if c.fits_slot)))
 
+    @property
+    def is_joinable(self) -> bool:
+        """See `BatchMaker.is_joinable`."""
+        return not self.randomness.follows_batches
+
     def alone(self) -> ImageBatches:
         """See `BatchMaker.alone`."""
         return replace(self, seeds_globals=True)

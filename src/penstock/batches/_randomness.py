@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,6 +18,11 @@ class Randomness(Protocol):
     @property
     def seed(self) -> int:
         """The seed in use."""
+        ...
+
+    @property
+    def follows_batches(self) -> bool:
+        """Whether what is drawn depends on the batch, not on the sample alone."""
         ...
 
     def order(self, epoch: int) -> Indices:
@@ -37,6 +42,7 @@ class CounterRandomness:
     seed: int
     samples: int
     shuffle: bool
+    follows_batches: ClassVar[bool] = False
 
     def order(self, epoch: int) -> Indices:
         """See `Randomness.order`."""
@@ -59,6 +65,7 @@ class KerasRandomness:
     samples: int
     shuffle: bool
     steps_per_epoch: int
+    follows_batches: ClassVar[bool] = True
 
     def order(self, epoch: int) -> Indices:
         """See `Randomness.order`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from penstock._errors import BatchError
 from penstock._types import Array, Blobs, FillReport, Step
@@ -27,6 +27,7 @@ class SequenceBatches:
     seed: int
     seeds_globals: bool = False
     spec: None = None
+    is_joinable: ClassVar[bool] = False
 
     def alone(self) -> SequenceBatches:
         """See `BatchMaker.alone`."""

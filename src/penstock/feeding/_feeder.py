@@ -30,14 +30,24 @@ from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
 from penstock.feeding._batch import Batch
+from penstock.feeding._group import group_size, joined, part_of, parted
 from penstock.feeding._plan import Steps
 from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
 from penstock.feeding._stats import FeedStats
+from penstock.feeding._tally import Tally
 from penstock.feeding.executors._make import make
 
 _MUCH_LARGER = 1.5  # than those for which there was room
 _KEPT_BY_CALLER = 2  # batches a loop holds while it asks for the next: the last one, and one on its way to the device
+
+
+class _Making(NamedTuple):
+    """Somebody is at it, or was: alone, or as one of some batches that are made as one."""
+
+    future: Pending[FillReport]
+    number: int = 0
+    together: int = 1
 
 
 @dataclass
@@ -46,21 +56,7 @@ class _Entry:
     shuffled: bool
     step: Step
     arrays: list[Array]
-    future: Pending[FillReport] | None
-
-
-class _Delivered(NamedTuple):
-    """What each batch adds to; replaced as a whole, so that who looks sees all of a batch or nothing.
-
-    A `FeedStats` holds so much more that making one for each batch took 10 us.
-    """
-
-    batches: int
-    samples: int
-    make_s: dict[str, float]
-    cpu_s: float
-    cache_hits: int
-    filled_up: int
+    making: _Making | None
 
 
 @final
@@ -98,16 +94,16 @@ class Feeder:
         self._queue: deque[_Entry] = deque()
         self._closing = False
         self._process = os.getpid()
-        self._stats = stats = FeedStats() if stats is None else stats
-        self._delivered = _Delivered(
-            stats.batches, stats.samples, stats.make_s, stats.cpu_s, stats.cache_hits, stats.filled_up
-        )
+        self._stats = FeedStats() if stats is None else stats
+        self._tally = Tally.of(self._stats)
         # Seconds waited, and since when one waits now: together, so that their sum is never seen to fall.
         self._waited: tuple[float, float | None] = self._stats.wait_s, None
         self._overflows_before = self._stats.overflows
-        self._spec = maker.spec or BatchSpec(())  # of the slots
+        self._spec = maker.spec or BatchSpec(())  # of a batch
         self._batch_bytes = self._spec.nbytes
         self._knows_size = maker.spec is not None  # else the first batch tells it, and until then comes alone
+        self._least_s = float("inf")  # that making a batch has taken
+        self._together = 1  # batches in a slot
         self._bounds = max_queue_size, max_queue_bytes
         self._pool = SlotPool(self._spec, 0)
         self._executor = executor
@@ -124,7 +120,7 @@ class Feeder:
     @property
     def batch_bytes(self) -> int:
         """Memory that a full batch takes, as far as it is known; 0 before the first one of an unknown size."""
-        return max(self._batch_bytes, self._pool.slot_bytes)
+        return max(self._batch_bytes, self._pool.slot_bytes // self._together)
 
     @property
     def peak_bytes(self) -> int:
@@ -144,14 +140,14 @@ class Feeder:
     @property
     def stats(self) -> FeedStats:
         """A snapshot of the counts."""
-        futures = [entry.future for entry in tuple(self._queue) if entry.future is not None]
+        futures = [entry.making.future for entry in tuple(self._queue) if entry.making is not None]
         waited_s, since_s = self._waited
         return replace(
             self._stats,
-            **self._delivered._asdict(),
+            **self._tally._asdict(),
             wait_s=waited_s + (0.0 if since_s is None else perf_counter() - since_s),
             ready=sum(future.done() for future in futures),
-            busy=sum(future.running() for future in futures),
+            busy=len({id(future) for future in futures if future.running()}),
             depth=self._depth,
             overflows=self._overflows_before + self._pool.overflows,
             peak_bytes=self.peak_bytes,
@@ -210,7 +206,10 @@ class Feeder:
             self._check_open()
             self._executor.resize(workers)
             self._depth = self._wanted_depth()
-            self._pool.resize(self._depth + _KEPT_BY_CALLER)
+            if self._wanted_together() == self._together:
+                self._pool.resize(self._slots)
+            else:
+                self._begin()
 
     def renew(self) -> None:
         """The maker has changed: what was made ahead is forgotten, and workers take it as it is now."""
@@ -294,8 +293,8 @@ class Feeder:
         """Let workers finish what they are at, and nothing else: the first half of `close`, which waits for that."""
         self._closing = True
         for entry in tuple(self._queue):  # no lock: a thread that waits for one of them holds it, and is to be woken
-            if entry.future is not None:
-                entry.future.ring()
+            if entry.making is not None:
+                entry.making.future.ring()
         with self._lock:
             self._drop()
 
@@ -315,8 +314,22 @@ class Feeder:
 
     def _begin(self) -> None:
         self._depth = self._wanted_depth()
+        self._together = self._wanted_together()
         self._overflows_before += self._pool.overflows
-        self._pool = SlotPool(self._spec, self._depth + _KEPT_BY_CALLER, self._executor.allocate)
+        spec = self._spec
+        if self._together > 1:
+            spec = spec.with_rows(self._together * spec.arrays[0].shape[0])
+        self._pool = SlotPool(spec, self._slots, self._executor.allocate)
+
+    @property
+    def _slots(self) -> int:
+        return -(-self._depth // self._together) + _KEPT_BY_CALLER
+
+    def _wanted_together(self) -> int:
+        """Batches to make as one, with the depth and the workers of now."""
+        if not self._maker.is_joinable:
+            return 1
+        return group_size(self._spec, self._least_s, self._depth, self._executor.workers)
 
     def _wanted_depth(self, executor: Executor | None = None, batch_bytes: int | None = None) -> int:
         """Batches to have under way or ready: now, with another executor, or once batches are known to be so large."""
@@ -336,7 +349,16 @@ class Feeder:
         return max(self._pool.nbytes, len(self._queue) * self._batch_bytes)
 
     def _learn(self, report: FillReport) -> None:
-        """Make slots for batches such as this one, which was in none; the first may be smaller than others."""
+        """Make slots for batches such as this one: which takes so little time, or which was in none.
+
+        The first may be smaller than others.
+        """
+        if self._maker.is_joinable and report.samples == self._spec.arrays[0].shape[0]:
+            taken_s = sum(report.seconds.values())
+            if taken_s < self._least_s:
+                self._least_s = taken_s
+                if self._wanted_together() > self._together:
+                    self._begin()
         if report.objects == []:  # the end of a generator
             return
         spec = None if report.objects is None else BatchSpec.of(report.objects)
@@ -360,62 +382,73 @@ class Feeder:
 
     def _refill(self, position: int, end: int | None, shuffled: bool, *, must: bool) -> None:
         following = self._queue[-1].position + 1 if self._queue else position
-        while len(self._queue) < self._depth and (end is None or following < end):
+        while True:
+            count = self._together if end is None else min(self._together, end - following)
+            if count < 1 or len(self._queue) + count > self._depth:
+                break
             lease = self._pool.lease_at_last() if must and not self._queue else self._pool.lease_ahead()
             if lease is None:
                 break
-            self._queue.append(self._submitted(following, shuffled, lease))
-            following += 1
+            steps = [self.plan.step(following + k, shuffled=shuffled) for k in range(count)]
+            self._queue.extend(self._submitted(following, shuffled, steps, lease))
+            following = self._queue[-1].position + 1
             if not self._executor.workers:
                 break
 
-    def _submitted(self, position: int, shuffled: bool, lease: Lease) -> _Entry:
-        step = self.plan.step(position, shuffled=shuffled)
+    def _submitted(self, position: int, shuffled: bool, steps: Sequence[Step], lease: Lease) -> list[_Entry]:
+        """The first of some batches under way: as many as can be made as one."""
+        step, count = joined(steps)
         arrays = self._pool.arrays(lease, None if self._maker.spec is None else len(step.indices))
-        return _Entry(position, shuffled, step, arrays, self._executor.submit(step, arrays))
+        future = self._executor.submit(step, arrays)
+        if count == 1:
+            return [_Entry(position, shuffled, step, arrays, _Making(future))]
+        steps = steps[:count]
+        return [
+            _Entry(position + number, shuffled, step, own, _Making(future, number, count))
+            for number, (step, own) in enumerate(zip(steps, parted(arrays, steps), strict=True))
+        ]
 
     def _wait(self, entry: _Entry) -> FillReport:
-        if entry.future is None:
-            entry.future = self._executor.submit(entry.step, entry.arrays)
-        while not self._closing and not entry.future.done():
-            if not entry.future.wait(self._timeout_s):
-                raise WorkerError(
-                    f"{entry.step} has not come for {self._timeout_s:g} s: {self._executor.why_silent} "
-                    "The next call waits for it again; if it needs longer, raise `timeout`."
-                )
-        if self._closing or entry.future.cancelled():
-            raise FlowClosed("this flow was closed while a batch was waited for")
-        try:
-            return entry.future.result()
-        except BaseException:
-            # An interrupt leaves the worker at it; only what has failed is made again.
-            if entry.future.done():
-                entry.future = None
-            raise
+        while True:
+            if entry.making is None:
+                entry.making = _Making(self._executor.submit(entry.step, entry.arrays))
+            future, number, together = entry.making
+            while not self._closing and not future.done():
+                if not future.wait(self._timeout_s):
+                    raise WorkerError(
+                        f"{entry.step} has not come for {self._timeout_s:g} s: {self._executor.why_silent} "
+                        "The next call waits for it again; if it needs longer, raise `timeout`."
+                    )
+            if self._closing or future.cancelled():
+                raise FlowClosed("this flow was closed while a batch was waited for")
+            try:
+                report = future.result()
+            except BaseException as error:
+                # An interrupt leaves the worker at it; only what has failed is made again.
+                if future.done():
+                    entry.making = None
+                if together == 1 or not isinstance(error, Exception):
+                    raise
+            else:
+                if together == 1:
+                    return report
+                part = part_of(report, entry.step, number, together)
+                if part is not None:
+                    return part
+                entry.making = None  # alone, it tells what is wrong with which batch
 
     def _drop(self) -> None:
         """Forget batches; one that a worker is at keeps its slot until the worker is done."""
         dropped = len(self._queue)
         while self._queue:
-            future = self._queue.pop().future
-            if future is not None:
-                future.cancel()
+            making = self._queue.pop().making
+            if making is not None:
+                making.future.cancel()
         if dropped and not self._closing:
             self._stats = replace(self._stats, dropped=self._stats.dropped + dropped)
 
     def _count(self, step: Step, report: FillReport) -> None:
-        before = self._delivered
-        make_s = before.make_s.copy()
-        for stage, seconds in report.seconds.items():
-            make_s[stage] = make_s.get(stage, 0.0) + seconds
-        self._delivered = _Delivered(
-            before.batches + 1,
-            before.samples + report.samples,
-            make_s,
-            before.cpu_s + report.cpu_s,
-            before.cache_hits + report.cache_hits,
-            before.filled_up + step.fills_up,
-        )
+        self._tally = self._tally.plus(step, report)
         if report.bad:
             stats = self._stats
             known = {sample.index for sample in stats.bad}
