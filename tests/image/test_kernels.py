@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import example, given, strategies as st
+from scipy import ndimage
 
 from penstock.image import _kernels
 from penstock.image._draw import Column
@@ -96,6 +97,23 @@ def test_a_matrix_of_no_numbers_gives_values_of_the_image_or_the_constant(
             out = warped(image, [affine, IDENTITY], order, fill_mode, 7.0)
             assert np.isin(out[0], [*image.reshape(-1).astype(np.float32), np.float32(7)]).all()
             np.testing.assert_array_equal(out[1], image.astype(np.float32), "a bad matrix spoils no other image")
+
+
+@pytest.mark.parametrize("fill_mode", FILL_MODES)
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_shifts_near_and_far_are_what_scipy_says(fill_mode: str, order: int, dtype: str) -> None:
+    """Up to one length beyond the image a fold is a choice between three sums; further out it is a division."""
+    image = pixels(4, (5, 7, 3), dtype)
+    rows, columns = np.mgrid[:5, :7]
+    shifts = [(row, column) for row in np.arange(-16.3, 17, 1.6) for column in np.arange(-22.2, 23, 2.1)]
+    out = warped(image, [(1, 0, row, 0, 1, column) for row, column in shifts], order, fill_mode, 9.0)
+    for (row, column), got in zip(shifts, out, strict=True):
+        for channel in range(3):
+            expected = ndimage.map_coordinates(
+                image[..., channel].astype(float), [rows + row, columns + column], None, order, fill_mode, 9.0
+            )
+            np.testing.assert_allclose(got[..., channel], expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("fill_mode", FILL_MODES)

@@ -226,6 +226,32 @@ def _fold(at: Any, length: int, mode: int) -> Any:
 
 
 @compiled()
+def _turns(length: int, mode: int, margin: float) -> Any:
+    """How `_turned` folds: below which coordinate, sign and offset there; above which, sign and offset there."""
+    if mode == _MIRROR:
+        return -margin, -1.0, 0.0, float(length), -1.0, 2.0 * length - 2
+    if mode == _REFLECT:
+        return -margin, -1.0, -1.0, float(length), -1.0, 2.0 * length - 1
+    if mode == _WRAP:
+        return -margin, 1.0, length - 1.0, length - 1 + margin, 1.0, 1.0 - length
+    if mode == _GRID_WRAP:
+        return -margin, 1.0, float(length), float(length), 1.0, -float(length)
+    return -math.inf, 1.0, 0.0, math.inf, 1.0, 0.0
+
+
+@compiled()
+def _turned(at: Any, turns: Any) -> Any:
+    """`_fold` of what lies no further outside than the image is long: no branch, no division, and so in vectors."""
+    below, above = turns[1] * at + turns[2], turns[4] * at + turns[5]
+    return below if at < turns[0] else (above if at > turns[3] else at)
+
+
+@compiled()
+def _is_one_turn(at: Any, length: int) -> Any:
+    return 1e-6 - (length - 1) < at < 2 * (length - 1) - 1e-6
+
+
+@compiled()
 def _clamp(at: Any, low: Any, high: Any) -> Any:
     """Between the two; `low` for NaN."""
     at = at if at > low else low
@@ -274,6 +300,21 @@ def _strip_cells(
     # What is to be folded must only not leave the plane here, and what the margin takes for inside must stay.
     beyond = 0.0 if clamps else 1.0
     row_end, column_end = height - 1.0 + beyond, width - 1.0 + beyond
+    is_one_turn = not clamps
+    for r in (row_start, row_start + row_step * (bottom - top - 1)):
+        for c in (column_start, column_start + column_step * (width - 1)):
+            at_row, at_column = _source(matrix, r, c)
+            is_one_turn &= _is_one_turn(at_row, height) and _is_one_turn(at_column, width)
+    if is_one_turn:
+        row_turns, column_turns = _turns(height, mode, margin), _turns(width, mode, margin)
+        for x in range(_u((bottom - top) * width)):
+            at_row, at_column = _source(
+                matrix, row_start + row_step * row_of[x], column_start + column_step * column_of[x]
+            )
+            at_row, at_column = _turned(at_row, row_turns), _turned(at_column, column_turns)
+            at_row, at_column = _clamp(at_row, -beyond, row_end), _clamp(at_column, -beyond, column_end)
+            index[x], f_row[x], f_column[x] = _cell(at_row, at_column, shift, stride)
+        return
     for x in range(_u((bottom - top) * width)):
         at_row, at_column = _source(matrix, row_start + row_step * row_of[x], column_start + column_step * column_of[x])
         at_row, at_column = _clamp(at_row, -beyond, row_end), _clamp(at_column, -beyond, column_end)
@@ -548,18 +589,29 @@ def _strip_from_packed(
 @compiled()
 def _strip_from_planes(
     pixels: int, planes: Any, stride: int, size: int, order: int, index: Any, f_row: Any, f_column: Any,
-    n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any,
+    above: Any, below: Any, n00: Any, n01: Any, n10: Any, n11: Any, channels: int, values: Any,
 ) -> None:  # fmt: skip
-    """One strip of output, channel k at `values[k * pixels]`, from one floating-point plane of `size` per channel."""
-    one, below, across = _u(1), _u(stride), _u(stride + 1)
+    """One strip of output, channel k at `values[k * pixels]`, from one floating-point plane of `size` per channel.
+
+    Args:
+        above, below: uint64, for pairs of float32; the other numbers of `n00` to `n11` are for float64.
+    """
+    one, two, next_row, across = _u(1), _u(2), _u(stride), _u(stride + 1)
     for k in range(channels):
         base, plane = _u(k * pixels), _u(k * size)
-        if order == 1:
+        if order == 1 and planes.itemsize == 4:
+            _gather_pairs(pixels, planes[k * size :].view(np.uint32), stride, index, above, below)
+            upper, lower = above.view(planes.dtype), below.view(planes.dtype)
+            for x in range(_u(pixels)):
+                values[base + x] = _bilinear(
+                    upper[two * x], upper[two * x + one], lower[two * x], lower[two * x + one], f_row[x], f_column[x]
+                )
+        elif order == 1:
             for x in range(_u(pixels)):
                 i = plane + _u(index[x])
                 n00[x] = planes[i]
                 n01[x] = planes[i + one]
-                n10[x] = planes[i + below]
+                n10[x] = planes[i + next_row]
                 n11[x] = planes[i + across]
             for x in range(_u(pixels)):
                 values[base + x] = _bilinear(n00[x], n01[x], n10[x], n11[x], f_row[x], f_column[x])
@@ -931,6 +983,7 @@ def render_planes(
     values = np.empty(channels * reach, out.dtype)
     none, one = np.zeros(channels, out.dtype), np.ones(channels, out.dtype)
     planes = np.empty(channels * size, out.dtype)
+    above, below = np.empty(reach, np.uint64), np.empty(reach, np.uint64)
     n00, n01 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     n10, n11 = np.empty(reach, out.dtype), np.empty(reach, out.dtype)
     for k in range(layouts.shape[0]):
@@ -955,7 +1008,8 @@ def render_planes(
                     inside,
                 )  # fmt: skip
                 _strip_from_planes(
-                    pixels, planes, stride, size, order, index, f_row, f_column, n00, n01, n10, n11, channels, values,
+                    pixels, planes, stride, size, order, index, f_row, f_column, above, below, n00, n01, n10, n11,
+                    channels, values,
                 )  # fmt: skip
             _write_strip(pixels, values, by, less, times, out, start, out_strides)
             if mode == _CONSTANT and not copied:
