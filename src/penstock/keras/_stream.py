@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
@@ -13,30 +12,26 @@ from typing import Any
 import keras
 import numpy as np
 
-from penstock._errors import BatchError, WorkerError
 from penstock._types import BatchMaker, Indices, WorkerId
-from penstock.autotune import Setting
 from penstock.feeding._batch import Batch
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._plan import Plan, Shard
 from penstock.feeding._stats import FeedStats
 from penstock.image._draw import permutation
-from penstock.keras._asker import Asker, caller_of, is_keras_asking, trainer_around
+from penstock.keras._asker import Asker, caller_of, is_keras_asking
 from penstock.keras._containers import for_keras
 from penstock.keras._digest import digest_within
 from penstock.keras._endless import Endless
-from penstock.keras._fed_dataset import FedDataset
 from penstock.keras._feeding import Feeding
 from penstock.keras._notice import notice
 from penstock.keras._passes import Pass, Passes
-from penstock.keras._ranks import find_ranks, shares_out
+from penstock.keras._rank_check import check_rank
 from penstock.keras._state import FlowState, fingerprint
 from penstock.keras._trace import trace_for_backend
-from penstock.keras._trial import makes_the_same
-from penstock.keras._tuner import Tuner
+from penstock.keras._tuned_dataset import TunedDataset
 
 
-class Stream(FedDataset):
+class Stream(TunedDataset):
     """What all flows have in common: `penstock.Flow` of images and `penstock.Feed` of anything.
 
     Args:
@@ -51,7 +46,6 @@ class Stream(FedDataset):
         super().__init__(feeding)
         self.n = n
         self.seed = seed
-        self.lock = threading.RLock()
         self._batch_size = batch_size
         self._shuffle = shuffle
         self._position = 0
@@ -61,11 +55,8 @@ class Stream(FedDataset):
         self._read_by_address = False
         self._epoch_is_shuffled = False
         self._stats = FeedStats()
-        self._feeder: Feeder | None = None
         self._made_with: tuple[Any, ...] = ()
-        self._has_chosen_processes = False
         self._has_told_of_part = False
-        self._tuner = Tuner(feeding) if feeding.is_auto else None
 
     # --- what a kind of stream says about itself ---
 
@@ -364,7 +355,7 @@ class Stream(FedDataset):
                     self._enter_epoch()
                 feeder, position = self._opened(), self._position + late  # a hook may have changed the epoch's length
                 end = self._border_after(position) if self._stops_at_borders else None
-                batch = self._finish(self._got(feeder, position, end))
+                batch = self._finish(self._batch_at(feeder, position, end, shuffled=self._epoch_is_shuffled))
                 # Last: whatever fails before is tried again.
                 self._read_by_address = False
                 if asked is not None:
@@ -381,87 +372,6 @@ class Stream(FedDataset):
                 self._position = taken_at
             raise
 
-    def _got(self, feeder: Feeder, position: int, end: int | None) -> Batch:
-        """The batch at a position of the stream, after which the number of workers may be another one."""
-        tuner, shuffled = self._tuner, self._epoch_is_shuffled
-        try:
-            batch = feeder.get(position, end, shuffled=shuffled)
-        except WorkerError as error:
-            # Where processes cannot even take what makes the batches, threads go on; one that crashes in a user's code
-            # must not do so here.
-            if not (isinstance(error.__cause__, BatchError) and self._goes_back_to_threads()):
-                raise
-            batch = feeder.get(position, end, shuffled=shuffled)
-        chosen = None if tuner is None else tuner.look(feeder, self._feeding)
-        if tuner is not None and chosen is not None and not self._goes_on_with(chosen, batch):
-            tuner.rule_out(chosen)
-        if tuner is None or not tuner.may_use_processes:
-            self._tell_of_lock()
-        return batch
-
-    def _goes_on_with(self, setting: Setting, batch: Batch) -> bool:
-        """Have batches made this way from now on; returns False if that cannot be.
-
-        Args:
-            batch: the last one.
-        """
-        feeder, feeding = self._feeder, self._feeding
-        assert feeder is not None, "it has just been asked"
-        processes = setting.processes if setting.workers else feeding.use_multiprocessing
-        wanted = replace(feeding, workers=setting.workers, use_multiprocessing=processes)
-        try:
-            if setting.workers and feeding.workers and setting.processes == (feeding.place == "processes"):
-                feeder.set_workers(setting.workers)
-            elif setting.processes and not self._has_chosen_processes:
-                return self._goes_on_with_processes(feeder, wanted, batch)
-            else:
-                feeder.resize(wanted.executor(), **wanted.bounds)
-        except Exception:  # no more threads, no space for shared memory
-            return False
-        self._feeding = wanted
-        return True
-
-    def _goes_on_with_processes(self, feeder: Feeder, wanted: Feeding, batch: Batch) -> bool:
-        """Unless they make something else: nobody has asked for them."""
-        executor = wanted.executor()
-        try:
-            if not makes_the_same(executor, self._maker, batch):
-                executor.close()
-                return False
-            feeder.resize(executor, **wanted.bounds, is_started=True)
-        except BaseException:
-            executor.close()
-            raise
-        self._feeding, self._has_chosen_processes = wanted, True
-        notice(
-            f"penstock: much of a batch is made in Python, so {wanted.workers} processes make them from now on "
-            '(workers="auto"; use_multiprocessing=False keeps threads).',
-            aloud=self._talks,
-        )
-        return True
-
-    def _follow_changes(self) -> None:
-        """What the program has set since the last epoch reaches processes that nobody has asked for."""
-        feeder = self._feeder
-        if feeder is None or self._feeding.place != "processes":
-            return
-        try:
-            if feeder.is_outdated():
-                feeder.renew()
-        except TypeError:  # it cannot be sent any more
-            self._goes_back_to_threads()
-
-    def _goes_back_to_threads(self) -> bool:
-        """If nobody has asked for the processes that make the batches; returns whether it was so."""
-        tuner, feeding = self._tuner, self._feeding
-        if tuner is None or not (self._has_chosen_processes and feeding.place == "processes"):
-            return False
-        self._feeding = replace(feeding, use_multiprocessing=None)
-        tuner.rule_out(Setting(feeding.workers, processes=True))
-        if self._feeder is not None:
-            self._feeder.resize(self._feeding.executor(), **self._feeding.bounds)
-        return True
-
     def _answer(self, frame: FrameType | None, number: int) -> Any:
         """What `number` stands for to whoever asks, in containers that it takes."""
         batch = self._answered(frame, number)
@@ -473,7 +383,7 @@ class Stream(FedDataset):
         if asked.asker.takes_tickets:
             return self._take(asked)
         if asked.asker is Asker.PEEK and self._feeding.shard.world > 1:
-            self._check_ranks(frame)  # TensorFlow builds its dataset here, and the model with what that gives
+            self._check_rank(frame)  # TensorFlow builds its dataset here, and the model with what that gives
         # A dataset of the user's that reads this one by address, perhaps while Keras has a look at it or trains on it.
         around = self._passes.around(frame) if asked.asker is Asker.USER else None
         if around is not None and around.asker is Asker.PEEK:
@@ -502,7 +412,7 @@ class Stream(FedDataset):
 
     def _epoch_begins(self, hook: FrameType) -> None:
         if is_keras_asking(hook):
-            self._check_ranks(hook)
+            self._check_rank(hook)
         with self.lock:
             self._position += self._passes.epoch_begins(hook)
             if self._passes.announced(hook) is Asker.READING:
@@ -520,36 +430,11 @@ class Stream(FedDataset):
                 self._read_by_address = False
                 self._leave_epoch()
 
-    def _check_ranks(self, asks: FrameType | None = None) -> None:
-        """Refuse what would give samples to several ranks, or to none, without a word.
-
-        Args:
-            asks: Keras's frame that is about to go through the batches; None for a user's first batch.
-
-        Raises:
-            ValueError: the ranks are others by now, or TensorFlow shares out what Keras gets.
-        """
-        shard = self._feeding.shard
-        # Elsewhere the strategy or distribution of the thread that trains is not known.
-        if self._feeding.finds_ranks and threading.current_thread() is threading.main_thread():
-            now = find_ranks()
-            if now.are_several and (now.shard.rank, now.shard.world) != (shard.rank, shard.world):
-                raise ValueError(
-                    f"This flow was made for rank {shard.rank} of {shard.world}, and by now this process is rank "
-                    f"{now.shard.rank} of {now.shard.world} by {now.by}. Make flows after the processes have found "
-                    "each other, and after keras.distribution.set_distribution; or give them `shard`."
-                )
-        if shard.world == 1:
-            return
-        method, model = trainer_around(asks)
-        if shares_out(model):
-            raise ValueError(
-                f"`shard` should be (0, 1) for `{method}` under this strategy: TensorFlow shares out each batch among "
-                f"its workers, and would share out again what is a part already. Received: ({shard.rank}, "
-                f"{shard.world}). Parts are for loops of your own."
-            )
-        if method == "predict" and not self._has_told_of_part:
+    def _check_rank(self, asks: FrameType | None = None) -> None:
+        """See `check_rank`; and say, once, that `predict` sees a part alone."""
+        if check_rank(self._feeding, asks) == "predict" and not self._has_told_of_part:
             self._has_told_of_part = True
+            shard = self._feeding.shard
             notice(
                 f"penstock: `predict` gets the part of rank {shard.rank} of {shard.world} alone; a flow with "
                 "shard=(0, 1) has all rows, in the order of its files.",
@@ -585,7 +470,7 @@ class Stream(FedDataset):
                 self._reopen()
             if self._feeder is None:
                 self._check_samples()
-                self._check_ranks()
+                self._check_rank()
                 self._made_with = settings
                 self._maker = self._make_batches()
                 self._plan = self._planned(self._order(), self._resumed_at)
@@ -629,14 +514,6 @@ class Stream(FedDataset):
             self._stats = replace(feeder.stats, ready=0, busy=0, depth=0)
             self._feeder = None  # first: after an interrupt in here it is one that is closed
             feeder.close()
-
-    def _refeed(self, feeding: Feeding) -> None:
-        with self.lock:
-            if self._feeder is not None and not self._closed:
-                self._feeder.resize(feeding.executor(), **feeding.bounds)
-            self._feeding = feeding
-            self._has_chosen_processes = False
-            self._tuner = Tuner(feeding) if feeding.is_auto else None
 
 
 def _are_same(settings: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
