@@ -181,7 +181,7 @@ class RemoteRanges:
         """See `Ranged.close`."""
         self.storage.close()
 
-    def _checked(self, blob: bytes | Exception, size: int) -> Blob | str:
+    def _checked(self, blob: bytes | memoryview | Exception, size: int) -> Blob | str:
         if isinstance(blob, Exception):
             return self.storage.reason(blob)
         if len(blob) == size:
