@@ -471,7 +471,7 @@ def test_archives_say_what_is_wrong_with_them(archives: Path, tmp_path: Path) ->
 
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(archives / "train")
-    refused(f"tar://{tmp_path}/a.tar.gz", "compressed tar cannot be read in any order")
+    refused(f"tar://{tmp_path}/a.tar.gz", "is compressed by gzip, so nobody can read an image from the middle of it")
     refused(f"zip://{archives}/train.tar", "should be a zip archive")
     refused(f"zip://{tmp_path}/none.zip", r"none\.zip' does not exist")
     refused(f"zip://{tmp_path}", "is a folder")

@@ -71,9 +71,9 @@ class Storage:
         """The bytes of files, or what the library says."""
         return self._all("cat_file", [(path,) for path in paths])
 
-    def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes | memoryview | Exception]:
-        """Parts of one file, each from its first byte to the one behind its last."""
-        return self._all("cat_file", [(path, start, end) for start, end in ranges], ("start", "end"))
+    def read_parts(self, parts: Sequence[tuple[str, int, int]]) -> list[bytes | memoryview | Exception]:
+        """Parts of files, each by its path, its first byte and the one behind its last."""
+        return self._all("cat_file", parts, ("start", "end"))
 
     def look(self, paths: Sequence[str]) -> list[dict[str, Any] | Exception]:
         """What is known of files: "size", "type" and more."""
