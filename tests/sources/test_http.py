@@ -238,6 +238,33 @@ def test_nobody_there_is_an_error_in_words() -> None:
         within(lambda connections: connections.get(Request(Site("127.0.0.1", port, False), b"")))
 
 
+def test_hosts_are_looked_up_once_and_each_of_their_addresses_is_used(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(*[[[plain(more="Connection: close\r\n")]]] * 3)
+    lookups = []
+
+    async def ask(connections: Connections) -> None:
+        loop = asyncio.get_running_loop()
+        kept = loop.getaddrinfo
+
+        async def getaddrinfo(host: str, port: int, **more: Any) -> Any:
+            if host != "many.example":
+                return await kept(host, port, **more)
+            lookups.append(host)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+        monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+        site = Site("many.example", server.site.port, False)
+        found = [await connections.get(Request(site, b"GET /a HTTP/1.1\r\n\r\n")) for _ in range(3)]
+        assert [bytes(body) for body in found] == [BODY] * 3
+
+    addresses = ["127.0.0.1", "127.0.0.2"]  # nobody listens at the second
+    within(ask)
+    assert lookups == ["many.example"]
+    monkeypatch.undo()
+
+
 def test_who_is_interrupted_leaves_no_connection(serve: Callable[..., Server]) -> None:
     server = serve([[]], [[plain()]])
 

@@ -8,6 +8,7 @@ redirects, bodies in chunks or of unknown length, answers that are compressed.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ _MOST_HEAD_BYTES = 16 << 10
 _MOST_WORDS_BYTES = 64 << 10  # that come with an error
 _MOST_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
 _IDLE_S = 15.0  # servers end connections after 20 s and more
+_ADDRESS_S = 30.0  # that an address is taken to be right
 _END = b"\r\n\r\n"
 _LAST = b"0\r\n\r\n"  # of the chunks of an answer
 _TOLD = (403, 404, 410, 429)  # what these say is understood
@@ -73,6 +75,8 @@ class Connections:
         self._context: ssl.SSLContext | None = None
         self._idle: dict[Site, list[_Connection]] = {}
         self._all: set[_Connection] = set()
+        self._found: dict[Site, tuple[list[str], float]] = {}
+        self._lock = asyncio.Lock()
 
     async def get(self, request: Request) -> memoryview:
         """The body of the answer.
@@ -124,16 +128,34 @@ class Connections:
         loop = asyncio.get_running_loop()
         if site.is_tls and self._context is None:
             self._context = ssl.create_default_context(cafile=self._authorities)
-        context = self._context if site.is_tls else None
-        try:
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self._all), site.host, site.port, ssl=context
-            )
-        except ssl.SSLCertVerificationError as error:  # other clients know other authorities
-            raise Unplain(f"the certificate is not trusted: {error}") from error
-        except OSError as error:
-            raise ConnectionError(f"no connection to {site.host}:{site.port} ({error.strerror or error})") from error
-        return connection
+        context, name = (self._context, site.host) if site.is_tls else (None, None)
+        why = "it has no address"
+        for address in await self._addresses(site):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self._all), address, site.port, ssl=context, server_hostname=name
+                )
+            except ssl.SSLCertVerificationError as error:  # other clients know other authorities
+                raise Unplain(f"the certificate is not trusted: {error}") from error
+            except OSError as error:
+                why = error.strerror or str(error)
+            else:
+                return connection
+        raise ConnectionError(f"no connection to {site.host}:{site.port} ({why})")
+
+    async def _addresses(self, site: Site) -> list[str]:
+        """Where the host is, the next of its addresses first; asked for once in a while, and not by each connection."""
+        async with self._lock:
+            known, when = self._found.get(site, ([], 0.0))
+            if not known or time.monotonic() - when > _ADDRESS_S:
+                try:
+                    infos = await asyncio.get_running_loop().getaddrinfo(site.host, site.port, type=socket.SOCK_STREAM)
+                except OSError as error:
+                    why = error.strerror or error
+                    raise ConnectionError(f"no connection to {site.host}:{site.port} ({why})") from error
+                known, when = list(dict.fromkeys(str(info[4][0]) for info in infos)), time.monotonic()
+            self._found[site] = [*known[1:], *known[:1]], when
+            return known
 
 
 @final
