@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import http.server
@@ -81,6 +82,8 @@ def webpage(tree: Path) -> Iterator[str]:
     """The same behind pages of links."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections last
+
         def log_message(self, *args: Any) -> None:
             pass
 
@@ -194,6 +197,23 @@ def test_images_are_read_past_fsspec(
     with flow_from(url, storage_options=None if place == "web page" else s3.options) as flow:
         flow.digest(0)
         assert calls == ([] if place == "web page" else ["images/a ~/ä"]), "which is not sent"
+
+
+@pytest.mark.parametrize("ending", ["closed", "forgotten"])
+def test_no_connection_outlives_a_flow(webpage: str, ending: str) -> None:
+    flow = flow_from(f"{webpage}/train", workers=0)
+    next(flow)
+    opened = flow._found.encoded.storage._opened
+    connections, loop = opened.direct._connections, opened.system.loop
+    assert connections._all
+    del opened
+    if ending == "closed":
+        flow.close()
+    del flow
+    gc.collect()
+    for _ in range(3):  # turns of its loop
+        fsspec.asyn.sync(loop, asyncio.sleep, 0)
+    assert not connections._all
 
 
 def test_the_next_batches_are_under_way_at_the_same_time(bucket: S3Server, s3: S3Server) -> None:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from penstock.sources._http import Connections, HTTPError, Request, Site, Unplain
+from penstock.sources._http import Connections
+from penstock.sources._http_connection import HTTPError, Request, Site, Unplain
 
 T = TypeVar("T")
 BODY = bytes(range(256)) * 300

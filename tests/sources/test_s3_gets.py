@@ -9,7 +9,7 @@ import pytest
 
 from penstock.sources import _s3_gets
 from penstock.sources._direct import direct
-from penstock.sources._http import HTTPError, Request, Unplain
+from penstock.sources._http_connection import HTTPError, Request, Unplain
 from penstock.sources._s3_gets import S3Gets
 from penstock.sources._signing import Keys, Scope, Signer
 from s3_server import KEY, SECRET

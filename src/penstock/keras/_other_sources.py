@@ -192,7 +192,8 @@ class OtherSources:
         Of archives behind URLs, too, each image is a request of its own. Headers lie between images, so listing them
         reads the archives through, once for each flow, eight at a time.
 
-        An archive that is written anew while the flow is in use is an `ImageError`.
+        An archive that is written anew while the flow is in use is an `ImageError`; behind a URL, where it has become
+        shorter.
 
         Args:
             shards: a path with numbers or words in braces ("train-{0000..0009}.tar"), a pattern ("train-*.tar"), or a

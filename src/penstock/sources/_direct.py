@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, final
 
-from penstock.sources._http import Connections, HTTPError, Request, Unplain
+from penstock.sources._http import Connections
+from penstock.sources._http_connection import HTTPError, Request, Unplain
 from penstock.sources._s3_gets import S3Gets
 from penstock.sources._web_gets import WebGets
 

@@ -16,7 +16,7 @@ from typing import Any, final
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from penstock.sources._http import HTTPError, Request, Site, Unplain
+from penstock.sources._http_connection import HTTPError, Request, Site, Unplain
 from penstock.sources._signing import Keys, Scope, Signer
 
 _OPTIONS = frozenset({"key", "secret", "token", "anon", "profile", "endpoint_url", "client_kwargs", "config_kwargs"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from penstock.sources._http import HTTPError, Request, Site, Unplain
+from penstock.sources._http_connection import HTTPError, Request, Site, Unplain
 
 _QUICK_OPTIONS = frozenset({"use_listings_cache"})  # our own
 _PORTS = {"http": 80, "https": 443}
