@@ -29,13 +29,14 @@ class Server:
     Attributes:
         script: for each connection its answers, in pieces; an answer of None ends the connection.
         heads: what was asked, by connection.
+        begun, asked, idle: let one more pass for each connection that is made, that has asked, and that has ended.
     """
 
     def __init__(self, *script: list[list[bytes] | None], context: ssl.SSLContext | None = None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.script, self.context, self.heads = list(script), context, list[list[str]]()
         self.site = Site("127.0.0.1", self._listener.getsockname()[1], context is not None)
-        self.idle = threading.Semaphore(0)
+        self.begun, self.asked, self.idle = (threading.Semaphore(0) for _ in range(3))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -50,6 +51,7 @@ class Server:
                 return
             with connection, connection.makefile("rb") as asked:
                 self.heads.append([])
+                self.begun.release()
                 for answer in answers:
                     if answer is None:
                         break
@@ -57,6 +59,7 @@ class Server:
                     while not head.endswith(b"\r\n\r\n") and (line := asked.readline()):
                         head += line
                     self.heads[-1].append(head.decode())
+                    self.asked.release()
                     for piece in answer:
                         connection.sendall(piece)
             self.idle.release()
@@ -271,8 +274,11 @@ def test_who_is_interrupted_leaves_no_connection(serve: Callable[..., Server]) -
 
     async def ask(connections: Connections) -> bytes:
         request = Request(server.site, b"GET /a HTTP/1.1\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(connections.get(Request(server.site, b"half a ques")), 0.001)
+        waiting = asyncio.ensure_future(connections.get(Request(server.site, b"half a ques")))
+        await asyncio.to_thread(server.begun.acquire, timeout=30)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         return bytes(await connections.get(request))
 
     assert within(ask) == BODY
@@ -283,8 +289,7 @@ def test_the_end_of_all_connections_reaches_who_waits(serve: Callable[..., Serve
 
     async def ask(connections: Connections) -> None:
         waiting = asyncio.ensure_future(connections.get(Request(server.site, b"GET /a HTTP/1.1\r\n\r\n")))
-        while not server.heads or not server.heads[0]:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(server.asked.acquire, timeout=30)
         connections.close()
         with pytest.raises(ConnectionError):
             await waiting
