@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import http.server
@@ -81,6 +82,8 @@ def webpage(tree: Path) -> Iterator[str]:
     """The same behind pages of links."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections last
+
         def log_message(self, *args: Any) -> None:
             pass
 
@@ -95,6 +98,13 @@ def webpage(tree: Path) -> Iterator[str]:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time between two tries."""
     monkeypatch.setattr(_storage, "_wait_s", lambda turn, number: 0.0)
+
+
+@pytest.fixture(params=["by ourselves", "by fsspec"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sending requests."""
+    if request.param == "by fsspec":
+        monkeypatch.setattr(_storage, "direct", lambda system: None)
 
 
 def flow_from(directory: Any, **options: Any) -> Flow:
@@ -164,10 +174,46 @@ def test_sources_travel_without_what_is_open(
     assert blobs == [(tree / name).read_bytes() for name in listing.filenames]
 
 
-def test_all_files_of_a_batch_are_asked_for_at_once(bucket: S3Server, s3: S3Server) -> None:
+def test_all_files_of_a_batch_are_asked_for_at_once(bucket: S3Server, s3: S3Server, way: None) -> None:
     with of_bucket(s3, batch_size=11, workers=0, shuffle=False) as flow:
         s3.fault = Meeting(11)
         assert len(next(flow)[0]) == 11
+
+
+@pytest.mark.parametrize("place", ["web page", "bucket", "tar in a bucket"])
+def test_images_are_read_past_fsspec(
+    place: str, bucket: S3Server, s3: S3Server, webpage: str, archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for system in (fsspec.get_filesystem_class("s3"), fsspec.get_filesystem_class("http")):
+
+        async def counted(self: Any, path: str, original: Any = system._cat_file, **more: Any) -> bytes:
+            calls.append(path)
+            content: bytes = await original(self, path, **more)
+            return content
+
+        monkeypatch.setattr(system, "_cat_file", counted)
+    url = PLACES[place](archives, webpage)
+    with flow_from(url, storage_options=None if place == "web page" else s3.options) as flow:
+        flow.digest(0)
+        assert calls == ([] if place == "web page" else ["images/a ~/ä"]), "which is not sent"
+
+
+@pytest.mark.parametrize("ending", ["closed", "forgotten"])
+def test_no_connection_outlives_a_flow(webpage: str, ending: str) -> None:
+    flow = flow_from(f"{webpage}/train", workers=0)
+    next(flow)
+    opened = flow._found.encoded.storage._opened
+    connections, loop = opened.direct._connections, opened.system.loop
+    assert connections._all
+    del opened
+    if ending == "closed":
+        flow.close()
+    del flow
+    gc.collect()
+    for _ in range(3):  # turns of its loop
+        fsspec.asyn.sync(loop, asyncio.sleep, 0)
+    assert not connections._all
 
 
 def test_the_next_batches_are_under_way_at_the_same_time(bucket: S3Server, s3: S3Server) -> None:
@@ -186,14 +232,14 @@ def test_a_listing_is_one_request_for_each_class_and_one_for_the_classes(bucket:
         assert not any(method == "HEAD" for method, _ in s3.asked)  # no request for the size of each
 
 
-def test_what_passes_is_tried_again(bucket: S3Server, s3: S3Server, at_once: None, tree: Path) -> None:
+def test_what_passes_is_tried_again(bucket: S3Server, s3: S3Server, at_once: None, tree: Path, way: None) -> None:
     faults = [503, "reset", 429, 500]
     s3.fault = lambda method, path, number: faults[number - 1] if path.endswith("1.jpg") and number <= 4 else None
     assert seen(of_bucket(s3)) == seen(flow_from(tree))
     assert set(s3.gets("1.jpg")) == {5}
 
 
-def test_what_lasts_is_an_error_that_names_the_object(bucket: S3Server, s3: S3Server, at_once: None) -> None:
+def test_what_lasts_is_an_error_that_names_the_object(bucket: S3Server, s3: S3Server, at_once: None, way: None) -> None:
     s3.fault = lambda method, path, number: 503 if path.endswith("cat/1.jpg") else None
     with (
         of_bucket(s3, shuffle=False, workers=0) as flow,
@@ -203,7 +249,7 @@ def test_what_lasts_is_an_error_that_names_the_object(bucket: S3Server, s3: S3Se
     assert s3.gets("cat/1.jpg") == [5]
 
 
-def test_what_does_not_pass_is_not_tried_again(bucket: S3Server, s3: S3Server) -> None:
+def test_what_does_not_pass_is_not_tried_again(bucket: S3Server, s3: S3Server, way: None) -> None:
     s3.fault = lambda method, path, number: 403 if path.endswith("cat/1.jpg") else None
     with of_bucket(s3, shuffle=False, batch_size=12, workers=0) as flow:
         with pytest.raises(ImageError, match=r"access is denied .*`storage_options`") as caught:
@@ -213,7 +259,7 @@ def test_what_does_not_pass_is_not_tried_again(bucket: S3Server, s3: S3Server) -
         assert s3.gets("cat/1.jpg") == [1]
 
 
-def test_objects_that_are_gone_are_skipped_or_substituted(bucket: S3Server, s3: S3Server) -> None:
+def test_objects_that_are_gone_are_skipped_or_substituted(bucket: S3Server, s3: S3Server, way: None) -> None:
     s3.fault = lambda method, path, number: 404 if path.endswith("cat/1.jpg") else None
     with of_bucket(s3, shuffle=False, batch_size=13, on_error="skip") as flow:
         assert len(next(flow)[0]) == 12
@@ -222,14 +268,14 @@ def test_objects_that_are_gone_are_skipped_or_substituted(bucket: S3Server, s3: 
         assert len(next(flow)[0]) == 13
 
 
-def test_a_server_that_never_answers_is_given_up_in_time(bucket: S3Server, s3: S3Server) -> None:
+def test_a_server_that_never_answers_is_given_up_in_time(bucket: S3Server, s3: S3Server, way: None) -> None:
     with of_bucket(s3, shuffle=False, timeout=1.5) as flow:
         s3.fault = lambda method, path, number: "silence" if path.endswith("cat/1.jpg") else None
         with pytest.raises(ImageError, match=r"cat/1\.jpg' cannot be read: the server did not answer in time"):
             seen(flow)
 
 
-def test_a_closed_flow_waits_for_no_server(bucket: S3Server, s3: S3Server) -> None:
+def test_a_closed_flow_waits_for_no_server(bucket: S3Server, s3: S3Server, way: None) -> None:
     asked = threading.Event()
 
     def never(method: str, path: str, number: int) -> str:
@@ -445,7 +491,7 @@ def test_archives_say_what_is_wrong_with_them(archives: Path, tmp_path: Path) ->
 
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(archives / "train")
-    refused(f"tar://{tmp_path}/a.tar.gz", "compressed tar cannot be read in any order")
+    refused(f"tar://{tmp_path}/a.tar.gz", "is compressed by gzip, so nobody can read an image from the middle of it")
     refused(f"zip://{archives}/train.tar", "should be a zip archive")
     refused(f"zip://{tmp_path}/none.zip", r"none\.zip' does not exist")
     refused(f"zip://{tmp_path}", "is a folder")

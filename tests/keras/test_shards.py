@@ -8,6 +8,8 @@ import json
 import os
 import pickle
 import tarfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import webdataset
 from PIL import Image
 from webdataset.tariterators import group_by_keys, tar_file_iterator
 
+import penstock
 from penstock import ImageDataGenerator, ImageError, ShardIterator
 from penstock.feeding.executors._travel import pack
-from penstock.keras._run_params import file_names
+from penstock.keras._run_params import file_names, listed_files
+from s3_server import SECRET, S3Server
 from strategies import pixels
 
 GENERATOR = ImageDataGenerator(rotation_range=30, horizontal_flip=True, rescale=1 / 255, validation_split=0.25)
@@ -202,7 +206,7 @@ def test_an_archive_that_changes_is_told(frame: pd.DataFrame, tmp_path: Path) ->
             next(flow)
         assert (caught.value.index, caught.value.path) == (4, str(path / "part/00060.png"))
         write(path, frame)
-        with pytest.raises(ImageError, match=r"has changed since this flow was made\. Make a new one"):
+        with pytest.raises(ImageError, match=r"has changed since it was listed\. Make a new flow"):
             next(flow)
         path.unlink()
         (tmp_path / "b.tar").rename(path)
@@ -227,3 +231,91 @@ def test_what_is_known_of_many_samples_travels_as_arrays(tmp_path: Path) -> None
         assert len(luggage.payload) < 500_000, "the names alone are 1.2 MB"
         for segment in luggage.segments.values():
             segment.close()
+
+
+@pytest.fixture(scope="module")
+def bucket(folder: Path, _s3_server: S3Server) -> None:
+    _s3_server.put("shards")
+    for path in folder.glob("*.tar"):
+        _s3_server.put(f"shards/in/{path.name}", path.read_bytes())
+
+
+@pytest.fixture
+def in_memory(folder: Path) -> Iterator[Any]:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for path in folder.glob("*.tar"):
+        memory.pipe_file(f"/shards/{path.name}", path.read_bytes())
+    yield memory
+    memory.rm("/shards", recursive=True)
+
+
+@pytest.mark.parametrize(
+    "shards",
+    ["memory://shards/train-{0000..0002}.tar", "memory://shards/train-*.tar", "memory://shards/",
+     ["memory://shards/train-0000.tar", "memory://shards/train-000{1,2}.tar"]],
+)  # fmt: skip
+def test_archives_behind_urls_are_fed_as_those_here(folder: Path, in_memory: Any, shards: Any) -> None:
+    with from_shards(shards, subset="training") as flow, from_shards(folder, subset="training") as local:
+        assert flow.filenames == local.filenames
+        assert flow.filepaths == [f"memory://shards/{name}" for name in flow.filenames]
+        assert (flow.classes, flow.directory) == (local.classes, "memory://shards")
+        assert flow.digest() == local.digest()
+        assert file_names(flow) == ((), ())
+        assert [each[:2] for each in listed_files(flow)] == [
+            (name, os.path.getsize(folder / name)) for name in file_names(local)[1]
+        ]
+
+
+@pytest.mark.parametrize("kind", [{"workers": 2}, {"workers": 1, "use_multiprocessing": True}])
+def test_archives_in_a_bucket_are_read_by_parts(folder: Path, bucket: None, s3: S3Server, kind: dict[str, Any]) -> None:
+    options = {"storage_options": s3.options, "class_mode": None}
+    with from_shards("s3://shards/in/train-{0000..0002}.tar", **options, **kind) as flow:
+        s3.asked.clear()
+        with from_shards(folder, class_mode=None) as local:
+            for _ in range(len(flow)):
+                np.testing.assert_array_equal(next(flow), next(local))
+        assert SECRET not in f"{flow!r} {vars(flow)} {flow._source()!r}"
+    assert sum(s3.gets()) >= COUNT
+
+
+def test_the_parts_of_a_batch_are_asked_for_at_once(bucket: None, s3: S3Server) -> None:
+    options = {"storage_options": s3.options, "class_mode": None, "workers": 0, "batch_size": COUNT}
+    with from_shards("s3://shards/in/train-*.tar", **options) as flow:
+        meeting = threading.Barrier(COUNT)
+
+        def fault(method: str, path: str, number: int) -> None:
+            meeting.wait(30)
+
+        s3.fault = fault
+        assert len(next(flow)) == COUNT
+
+
+def test_what_is_wrong_with_archives_behind_urls_is_told(folder: Path, in_memory: Any) -> None:
+    whole = (folder / "train-0000.tar").read_bytes()
+    in_memory.pipe_file("/shards/a.tar.gz", gzip.compress(whole))
+    in_memory.pipe_file("/shards/b.tar", whole[:1600])
+    for shards, message in [
+        ("memory://shards/none-{0..1}.tar", r"There is no file 'memory://shards/none-0\.tar'"),
+        ("memory://shards/none-*.tar", "at least one archive that is there"),
+        ("memory://nowhere/", "at least one archive that is there"),
+        ("memory://shards/a.tar.gz", r"'memory://shards/a\.tar\.gz' is compressed by gzip"),
+        ("memory://shards/b.tar", r"'memory://shards/b\.tar' is cut short|damaged"),
+        (["memory://shards/train-0000.tar", str(folder)], "all lie on this machine, or all behind URLs of one kind"),
+        (["memory://shards/train-0000.tar"] * 2, "each archive once"),
+        ("zip://a.zip", "lie in no other"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            from_shards(shards)
+    with pytest.raises(ValueError, match="`storage_options` are for URLs"):
+        from_shards(folder, storage_options={"key": "k"})
+
+
+def test_an_archive_behind_a_url_that_changes_is_told(in_memory: Any) -> None:
+    with from_shards("memory://shards/train-0000.tar", shuffle=False, workers=0, on_error="skip") as flow:
+        in_memory.pipe_file("/shards/train-0000.tar", b"less than there was")
+        with pytest.raises(penstock.BatchError):
+            next(flow)
+    with from_shards("memory://shards/train-0001.tar", shuffle=False, workers=0) as flow:
+        in_memory.rm("/shards/train-0001.tar")
+        with pytest.raises(ImageError, match=r"'memory://shards/train-0001\.tar/part/.*' cannot be read: it is not"):
+            next(flow)

@@ -20,7 +20,7 @@ from hypothesis import given, strategies as st
 from penstock.sources._pieces import read_piece, read_pieces
 from penstock.sources._shard_paths import expand_braces, find_shards
 from penstock.sources._stamps import FileNames
-from penstock.sources._tar import Member, members
+from penstock.sources._tar import Entry, entries
 from strategies import examples
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
@@ -36,13 +36,24 @@ def archive(files: list[tuple[str, bytes]], kind: str = "ustar", **options: Any)
     return out.getvalue()
 
 
-def found(data: bytes) -> list[Member]:
-    return list(members(io.BytesIO(data), "a.tar"))
+def found(data: bytes) -> list[Entry]:
+    return list(entries(io.BytesIO(data), "a.tar"))
 
 
-def tarfiles(data: bytes) -> list[Member]:
+def simply(listed: list[Entry]) -> list[tuple[str, str, int, int, str]]:
+    """Without what its header says about time, and without the slash at a folder's end."""
+    return [(each.name.rstrip("/"), each.kind, each.offset, each.size, each.target) for each in listed]
+
+
+def tarfiles(data: bytes) -> list[tuple[str, str, int, int, str]]:
+    listed = []
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as opened:
-        return [Member(each.name, each.offset_data, each.size) for each in opened if each.isreg()]
+        for each in opened:
+            kind = "link" if each.issym() else "same" if each.islnk() else "folder" if each.isdir() else "file"
+            if each.isreg() or kind != "file":
+                size = each.size if kind == "file" else 0
+                listed.append((each.name, kind, each.offset_data, size, each.linkname))
+    return listed
 
 
 names = st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size=1, max_size=120).filter(
@@ -55,7 +66,7 @@ names = st.text(st.characters(exclude_characters="\0/", codec="utf-8"), min_size
 def test_members_are_those_that_tarfile_finds(files: list[tuple[list[str], bytes]], data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["gnu", "pax"]))
     made = archive([("/".join(parts), content) for parts, content in files], kind)
-    assert found(made) == tarfiles(made)
+    assert simply(found(made)) == tarfiles(made)
     for member, (_, content) in zip(found(made), files, strict=True):
         assert made[member.offset : member.offset + member.size] == content
 
@@ -68,16 +79,23 @@ def test_long_names_folders_and_links_are_understood(kind: str) -> None:
             ("folder", tarfile.DIRTYPE),
             ("folder/a.jpg", tarfile.REGTYPE),
             ("folder/link.jpg", tarfile.SYMTYPE),
+            ("folder/same.jpg", tarfile.LNKTYPE),
+            ("pipe", tarfile.FIFOTYPE),
             ("d" * 90 + "/" + "n" * 90 + ".jpg", tarfile.REGTYPE),
             ("old.jpg", tarfile.AREGTYPE),
             ("old folder/", tarfile.AREGTYPE),
         ):
             member = tarfile.TarInfo(name)
-            member.type, member.linkname = type_, "a.jpg" if type_ == tarfile.SYMTYPE else ""
+            target = {
+                tarfile.SYMTYPE: "d" * (90 if kind == "ustar" else 190) + "/a.jpg",
+                tarfile.LNKTYPE: "folder/a.jpg",
+            }
+            member.type, member.linkname = type_, target.get(type_, "")
             member.size = 700 if type_ in (tarfile.REGTYPE, tarfile.AREGTYPE) and name[-1] != "/" else 0
             made.addfile(member, io.BytesIO(bytes(700)) if member.size else None)
-    assert found(out.getvalue()) == tarfiles(out.getvalue())
-    assert len(found(out.getvalue())) == 3
+    assert simply(found(out.getvalue())) == tarfiles(out.getvalue())
+    kinds = [each.kind for each in found(out.getvalue())]
+    assert kinds == ["folder", "file", "link", "same", "file", "file", "folder"]
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="no tar")
@@ -86,10 +104,13 @@ def test_what_tar_itself_writes_is_understood(tmp_path: Path, kind: str) -> None
     (tmp_path / "in").mkdir()
     for number in range(3):
         (tmp_path / "in" / f"{number}.jpg").write_bytes(os.urandom(600 * number))
+    os.link(tmp_path / "in" / "1.jpg", tmp_path / "in" / "again.jpg")
     subprocess.run(["tar", f"--format={kind}", "-cf", "out.tar", "in"], cwd=tmp_path, check=True)
     data = (tmp_path / "out.tar").read_bytes()
-    assert found(data) == tarfiles(data)
-    for member in found(data):
+    assert simply(found(data)) == tarfiles(data)
+    files = [each for each in found(data) if each.kind == "file"]
+    assert len(files) == 3
+    for member in files:
         assert data[member.offset : member.offset + member.size] == (tmp_path / member.name).read_bytes()
 
 
@@ -128,6 +149,10 @@ def test_what_is_no_archive_is_told() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             found(data)
+    header = bytearray(archive([("a.jpg", b"")])[:512])
+    header[156:157], header[124:136] = tarfile.LNKTYPE, b"00000001234\0"  # the size of what it leads to
+    header[148:156] = b"%06o\0 " % (256 + sum(header[:148]) + sum(header[156:]))
+    assert [each.kind for each in found(bytes(header) + whole)] == ["same", "file", "file"]
     assert len(found(whole[:3072])) == 2, "without the blocks that close it"
 
 
@@ -168,7 +193,7 @@ def test_shards_are_found(tmp_path: Path) -> None:
         (tmp_path / name).touch()
 
     def names(shards: Any) -> list[str]:
-        return [os.path.basename(path) for path in find_shards(shards)]
+        return [os.path.basename(path) for path in find_shards(shards).names]
 
     assert names(str(tmp_path / "t-{2..0}.tar")) == ["t-2.tar", "t-1.tar", "t-0.tar"]
     assert names(tmp_path / "t-*.tar") == ["t-0.tar", "t-1.tar", "t-2.tar"]

@@ -48,7 +48,7 @@ def _row(name: str, title: str, data: InFiles) -> Row:
     claims = [Claim(f"{store} {words}", store, "local", SHARE, _LEAST_SHARE) for store in _STORES]
     note = (
         f'workers="auto", after {_BATCHES} batches. Each answer comes {_LATENCY_S:g} s after its request, from a '
-        "process that shares the cores. The S3 client is s3fs, that of HTTP aiohttp."
+        "process that shares the cores, whose work counts against these rates."
     )
     return Row(name, title, tuple(sides), tuple(claims), {**file_settings(data), "latency_s": _LATENCY_S}, note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 from penstock.keras._dataset_flow import DatasetIterator
@@ -179,6 +179,7 @@ class OtherSources:
         label_field: Any = None,
         classes: Iterable[Any] | None = None,
         class_mode: str | None = "categorical",
+        storage_options: Mapping[str, Any] | None = None,
         **keywords: Unpack[ImageKeywords],
     ) -> ShardIterator:
         """Batches from images in tar archives as WebDataset has them: "00017.jpg" and "00017.cls" are one sample.
@@ -188,23 +189,31 @@ class OtherSources:
         extracted to disk, and nothing unpickled. Compressed archives have no such places, and are refused: images are
         compressed themselves, so decompressing them once costs next to no disk.
 
-        An archive that is written anew while the flow is in use is an `ImageError`.
+        Of archives behind URLs, too, each image is a request of its own. Headers lie between images, so listing them
+        reads the archives through, once for each flow, eight at a time.
+
+        An archive that is written anew while the flow is in use is an `ImageError`; behind a URL, where it has become
+        shorter.
 
         Args:
             shards: a path with numbers or words in braces ("train-{0000..0009}.tar"), a pattern ("train-*.tar"), or a
-                folder, all of whose `.tar` files count; or a list of such. Files on this machine.
+                folder, all of whose `.tar` files count; or a list of such. URLs as for `flow_from_directory` are taken,
+                too ("s3://bucket/train-{0000..0099}.tar"): patterns with `*` in their last part, folders with a slash
+                at the end.
             image: what names of images end in; of several, apart by semicolons, the first that a sample has.
             label: what names of labels end in: "cls", "id" or "index" for numbers, "txt" for text, "json".
             label_field: of labels in JSON; a list of fields for "multi_output", and for "raw" if there are several;
                 None for all of the JSON.
             classes: those to keep, in the order of their numbers; samples of others are left out.
             class_mode: as in `flow_from_sql`.
+            storage_options: of URLs, as in `flow_from_directory`.
             **keywords: as in `flow_from_sql`.
 
         Returns:
             A flow that yields `(images, labels)`, or `images` for `class_mode=None`.
 
         Raises:
+            ImportError: fsspec, or what it needs for such URLs, is not installed.
             OSError: an archive cannot be read.
             TypeError: values of a wrong type, or a keyword that does not exist.
             ValueError: no such archives, one that is compressed or damaged, no images or labels, or a value out of
@@ -238,6 +247,7 @@ class OtherSources:
             label_field=label_field,
             classes=classes,
             class_mode=class_mode,
+            storage_options=storage_options,
             **self._flow_keywords("flow_from_shards", keywords),
         )
 

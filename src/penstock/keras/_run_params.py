@@ -20,6 +20,7 @@ from penstock.keras._flow import Flow
 from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._image_data_generator import ImageDataGenerator
 from penstock.keras._shard_flow import ShardIterator
+from penstock.sources._remote_parts import RemoteParts
 from penstock.tracking._secrets import mask_value
 
 _FLOW_SETTINGS = (
@@ -128,7 +129,8 @@ def model_text(model: Any) -> str:
 def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Paths as they are opened, and names as they are listed, of a flow of files or archives; nothing of others."""
     if isinstance(flow, ShardIterator):
-        return tuple(flow.shards), tuple(map(os.path.basename, flow.shards))
+        is_local = not isinstance(flow.archives, RemoteParts)
+        return (tuple(flow.shards), tuple(map(os.path.basename, flow.shards))) if is_local else ((), ())
     if not isinstance(flow, FileFlow) or flow._found.encoded is not None:
         return (), ()
     return tuple(flow.filepaths), tuple(flow.filenames)
@@ -136,6 +138,10 @@ def file_names(flow: Fed) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def listed_files(flow: Fed) -> tuple[tuple[str, int, str], ...]:
     """Names, bytes and tags of files that lie elsewhere, as they were listed; nothing of others."""
+    if isinstance(flow, ShardIterator):
+        there = flow.archives
+        names = map(os.path.basename, flow.shards)
+        return tuple(zip(names, there.sizes, there.tags, strict=True)) if isinstance(there, RemoteParts) else ()
     known = flow._found.known if isinstance(flow, FileFlow) else None
     if not isinstance(flow, FileFlow) or known is None:
         return ()

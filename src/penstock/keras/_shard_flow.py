@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 from penstock.keras._file_flow import ALL_CLASS_MODES, FileFlow
@@ -16,7 +16,7 @@ class ShardIterator(FileFlow):
 
     Attributes:
         samples, n: images that count.
-        shards: paths of the archives.
+        shards: paths of the archives, or URLs without what is secret in them. archives: what reads them.
         class_indices: class name to number. classes: a number per sample, or a list of numbers. Both only where
             `class_mode` has classes.
         labels: `classes`, or for "raw" and "multi_output" the values.
@@ -36,6 +36,7 @@ class ShardIterator(FileFlow):
         label_field: Any,
         classes: Iterable[Any] | None,
         class_mode: str | None,
+        storage_options: Mapping[str, Any] | None = None,
         **keywords: Unpack[FlowKeywords],
     ) -> None:
         super().__init__(
@@ -47,13 +48,16 @@ class ShardIterator(FileFlow):
                 classes=classes,
                 class_mode=class_mode,
                 split=split,
+                storage_options=storage_options,
+                timeout_s=keywords["feeding"].timeout_s,
             ),
             image_data_generator,
             class_mode=class_mode,
             **keywords,
         )
         assert isinstance(self._found.encoded, ShardSource)
-        self.shards = list(self._found.encoded.names.archives)
+        self.archives = self._found.encoded.archives
+        self.shards = list(self.archives.names)
         self._tell_found(f"images in {len(self.shards)} archives")
 
     def _identity(self) -> tuple[Any, ...]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import posixpath
 import struct
-import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ import numpy as np
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
 from penstock.sources._encoded import whole
-from penstock.sources._ranges import Blob, Ranged
+from penstock.sources._parts import Blob, Parts
 from penstock.sources._remote import unread
+from penstock.sources._tar import Entry, entries
 
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _PLAIN = -1  # bytes as they are, without a header before them
@@ -62,22 +63,25 @@ class Contents:
     folders: frozenset[str]
 
 
-def list_archive(ranged: Ranged, kind: str) -> Contents:
+def list_archive(archive: Parts, kind: str) -> Contents:
     """List an archive. Of a zip that takes two reads or three; of a tar it takes reading all of it.
 
     Args:
+        archive: one file.
         kind: "zip" or "tar".
 
     Raises:
         ValueError: it is no such archive, or one that cannot be read in any order.
         OSError: it cannot be read.
     """
-    try:
-        with ranged.file() as file:
-            return _of_zip(file) if kind == "zip" else _of_tar(file, ranged.stamp())
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
-        compressed = " A compressed tar cannot be read in any order: make a plain one." if kind == "tar" else ""
-        raise ValueError(f"{ranged.name!r} should be a {kind} archive: {error}.{compressed}") from None
+    name = archive.names[0]
+    with archive.file(0) as file:
+        if kind == "tar":
+            return _of_tar(entries(file, name), archive.stamp(0))
+        try:
+            return _of_zip(file)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            raise ValueError(f"{name!r} should be a zip archive: {error}.") from None
 
 
 def _of_zip(file: object) -> Contents:
@@ -108,29 +112,26 @@ def _of_zip(file: object) -> Contents:
     return Contents(members, frozenset(folders))
 
 
-def _of_tar(file: object, stamp: str) -> Contents:
+def _of_tar(found: Iterable[Entry], stamp: str) -> Contents:
     members: dict[str, Member] = {}
     folders, links = set(), dict[str, str]()
-    with tarfile.open(fileobj=file, mode="r:") as archive:  # type: ignore[call-overload]
-        for entry in archive:
-            archive.members = []  # or it keeps them all
-            name = _inside(entry.name)
-            if name is None:
-                continue
-            if entry.isdir():
-                folders.add(name)
-            elif entry.islnk() or entry.issym():
-                base = posixpath.dirname(name) if entry.issym() else ""
-                target = _inside(posixpath.join(base, entry.linkname))
-                members.pop(name, None)
-                if target is not None:
-                    links[name] = target
-            elif entry.isreg() and not entry.issparse():
-                links.pop(name, None)
-                start = entry.offset_data
-                members[name] = Member(
-                    start, start + entry.size, entry.size, entry.size, _PLAIN, 0, f"{entry.mtime} {start} {stamp}"
-                )
+    for entry in found:
+        name = _inside(entry.name)
+        if name is None:
+            continue
+        if entry.kind == "folder":
+            folders.add(name)
+        elif entry.kind == "file":
+            links.pop(name, None)
+            start, size = entry.offset, entry.size
+            tag = f"{entry.changed} {start} {stamp}"
+            members[name] = Member(start, start + size, size, size, _PLAIN, 0, tag)
+        else:
+            base = posixpath.dirname(name) if entry.kind == "link" else ""
+            target = _inside(posixpath.join(base, entry.target))
+            members.pop(name, None)
+            if target is not None:
+                links[name] = target
     for name in links:
         target = name
         for _ in range(len(links)):
@@ -153,19 +154,19 @@ class ArchiveSource:
     """Images in an archive.
 
     Attributes:
-        ranged: the archive.
+        archive: one file.
         names: for messages, one per sample.
         table: int64, `(samples, 6)`: the numbers of each `Member`.
     """
 
-    ranged: Ranged
+    archive: Parts
     names: tuple[str, ...]
     table: Array
 
     @classmethod
-    def of(cls, ranged: Ranged, names: list[str], members: list[Member]) -> ArchiveSource:
+    def of(cls, archive: Parts, names: list[str], members: list[Member]) -> ArchiveSource:
         """Of some members."""
-        return cls(ranged, tuple(names), np.array([member[:6] for member in members], np.int64).reshape(-1, 6))
+        return cls(archive, tuple(names), np.array([member[:6] for member in members], np.int64).reshape(-1, 6))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -176,10 +177,12 @@ class ArchiveSource:
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
         """See `EncodedSource.attempt`."""
-        numbers, rows = indices.tolist(), self.table[indices].tolist()
+        numbers, table = indices.tolist(), self.table[indices]
+        rows = table.tolist()
         found: list[bytes | memoryview | str] = [_why_not(row) for row in rows]
         readable = [k for k, why_not in enumerate(found) if not why_not]
-        blobs = self.ranged.read([(rows[k][0], rows[k][1]) for k in readable])
+        starts, sizes = table[readable, 0], table[readable, 1] - table[readable, 0]
+        blobs = self.archive.read(np.zeros(len(readable), np.int64), starts, sizes)
         for k, blob in zip(readable, blobs, strict=True):
             found[k] = blob if isinstance(blob, str) else _unpacked(blob, *rows[k][2:])
         return [
@@ -189,11 +192,11 @@ class ArchiveSource:
 
     def interrupt(self) -> None:
         """See `Interruptible.interrupt`."""
-        self.ranged.interrupt()
+        self.archive.interrupt()
 
     def close(self) -> None:
         """See `Interruptible.close`."""
-        self.ranged.close()
+        self.archive.close()
 
 
 def _why_not(row: list[int]) -> str:

@@ -11,16 +11,13 @@ from penstock.sources._archives import ArchiveSource, Contents, list_archive
 from penstock.sources._encoded import EncodedSource
 from penstock.sources._files import class_listing, class_names, is_image, list_class_folders, no_folder, share
 from penstock.sources._listing import Listing
-from penstock.sources._ranges import LocalRanges, Ranged, RemoteRanges
+from penstock.sources._parts import LocalParts, Parts
 from penstock.sources._remote import RemoteSource
-from penstock.sources._remote_errors import is_denied, is_missing
+from penstock.sources._remote_errors import is_missing
+from penstock.sources._remote_parts import RemoteParts, tag_of, unlisted
 from penstock.sources._stamps import KnownFiles
 from penstock.sources._storage import Storage
 from penstock.sources._urls import Address, is_url, local_path, shown
-
-# What stores call what changes with a file, the best first.
-_TAGS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modified",
-         "modify", "created")  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -120,41 +117,27 @@ def open_tree(url: str, storage_options: Mapping[str, Any] | None, timeout_s: fl
     address = Address.parse(url)
     if address.archive is None:
         return _RemoteTree(Storage(url, storage_options, timeout_s), url)
-    ranged = _ranged(address.outer, url, storage_options, timeout_s)
-    contents = list_archive(ranged, address.archive)
+    archive = _archive(address.outer, url, storage_options, timeout_s)
+    contents = list_archive(archive, address.archive)
     if address.inner and not any(_below(name, address.inner) for name in (*contents.folders, *contents.members)):
         raise no_folder(shown(url), is_file=address.inner in contents.members)
-    return _ArchiveTree(ranged, contents, address)
+    return _ArchiveTree(archive, contents, address)
 
 
-def tag_of(info: Mapping[str, Any]) -> str:
-    """What changes with a file, from what fsspec tells of it."""
-    return next((str(info[name]) for name in _TAGS if info.get(name)), "")
-
-
-def unlisted(storage: Storage, name: str, error: Exception) -> OSError:
-    """What to say of something that cannot be listed; without a cause, which may hold passwords."""
-    kind = PermissionError if is_denied(error) else TimeoutError if isinstance(error, TimeoutError) else OSError
-    return kind(f"{name!r} cannot be listed, and its images should not be missing unnoticed: {storage.reason(error)}.")
-
-
-def _ranged(outer: str, url: str, options: Mapping[str, Any] | None, timeout_s: float | None) -> Ranged:
+def _archive(outer: str, url: str, options: Mapping[str, Any] | None, timeout_s: float | None) -> Parts:
     if not is_url(outer):
         check_options(options, False)
         if not os.path.isfile(outer):
             what = "is a folder" if os.path.isdir(outer) else "does not exist"
             raise ValueError(f"`directory` should name an archive in {shown(url)!r}. {outer!r} {what}.")
-        return LocalRanges(outer)
+        return LocalParts.of([outer])
     storage = Storage(outer, options, timeout_s)
-    path = storage.path(outer)
-    (info,) = storage.look([path])
-    if isinstance(info, Exception):
-        if is_missing(info):
-            raise ValueError(f"`directory` should name an archive in {shown(url)!r}. {shown(outer)!r} does not exist.")
-        raise unlisted(storage, shown(outer), info)
-    if info.get("size") is None:
-        raise ValueError(f"The server of {shown(outer)!r} does not tell its size. Copy the archive to this machine.")
-    return RemoteRanges(storage, path, outer, (int(info["size"]), tag_of(info)))
+    try:
+        return RemoteParts.of(storage, [storage.path(outer)], [shown(outer)])
+    except FileNotFoundError:
+        raise ValueError(
+            f"`directory` should name an archive in {shown(url)!r}. {shown(outer)!r} does not exist."
+        ) from None
 
 
 def _below(name: str, folder: str) -> bool:
@@ -215,10 +198,10 @@ class _RemoteTree:
 
 
 class _ArchiveTree:
-    def __init__(self, ranged: Ranged, contents: Contents, address: Address) -> None:
+    def __init__(self, archive: Parts, contents: Contents, address: Address) -> None:
         prefix = f"{address.inner}/" if address.inner else ""
-        self._ranged = ranged
-        self._form = f"{address.archive}://{prefix}", f"::{ranged.name}"  # as fsspec writes it
+        self._archive = archive
+        self._form = f"{address.archive}://{prefix}", f"::{archive.names[0]}"  # as fsspec writes it
         members = contents.members.items()
         self._members = {name.removeprefix(prefix): each for name, each in members if name.startswith(prefix)}
         folders = (name.removeprefix(prefix) for name in contents.folders if name.startswith(prefix))
@@ -242,4 +225,4 @@ class _ArchiveTree:
     def source(self, entries: Sequence[Entry]) -> ArchiveSource:
         begin, end = self._form
         names = [f"{begin}{entry.name}{end}" for entry in entries]
-        return ArchiveSource.of(self._ranged, names, [entry.what for entry in entries])
+        return ArchiveSource.of(self._archive, names, [entry.what for entry in entries])

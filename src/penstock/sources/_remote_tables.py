@@ -15,7 +15,8 @@ from penstock.sources._encoded import EncodedSource
 from penstock.sources._files import image_extension
 from penstock.sources._remote import RemoteSource
 from penstock.sources._remote_errors import is_missing
-from penstock.sources._remote_folders import Entry, Tree, check_options, open_tree, tag_of, unlisted
+from penstock.sources._remote_folders import Entry, Tree, check_options, open_tree
+from penstock.sources._remote_parts import tag_of, unlisted
 from penstock.sources._stamps import KnownFiles
 from penstock.sources._storage import Storage
 from penstock.sources._urls import Address, is_url, local_path, shown

@@ -5,39 +5,90 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
+
+from penstock.sources._parts import LocalParts, Parts
+from penstock.sources._remote_errors import is_missing
+from penstock.sources._remote_folders import check_options
+from penstock.sources._remote_parts import RemoteParts, unlisted
+from penstock.sources._storage import Storage
+from penstock.sources._urls import Address, is_url, local_path, shown
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
-def find_shards(shards: Any) -> list[str]:
-    """Paths of archives, in the order in which they are given; those of patterns and folders sorted.
+def find_shards(shards: Any, storage_options: Mapping[str, Any] | None = None, timeout_s: float | None = None) -> Parts:
+    """The archives, in the order in which they are given; those of patterns and folders sorted.
 
     Args:
-        shards: a path with numbers or words in braces, a pattern with `*`, `?` or `[...]`, or a folder, all of whose
-            `.tar` files count; or several of these.
+        shards: a path or URL with numbers or words in braces, a pattern with `*`, `?` or `[...]`, of URLs with `*` in
+            the last part, or a folder, all of whose `.tar` files count, of URLs with a slash at its end; or several of
+            these.
+        storage_options: of URLs, as fsspec takes them.
+        timeout_s: for a request, with all tries; None for no limit.
 
     Raises:
         TypeError: it is something else.
-        ValueError: there are no such files, or one of them is there twice.
+        ValueError: there are no such files, one of them is there twice, or they lie here and there.
+        OSError: something cannot be listed.
+        ImportError: fsspec, or what it needs for such URLs, is not installed.
     """
     several = [shards] if isinstance(shards, str | os.PathLike) else shards
     if not isinstance(several, Iterable):
         raise TypeError(f"`shards` should be a path, or several of them. Received: {shards!r}")
-    found: list[str] = []
+    named: list[str] = []
     for each in several:
         if not isinstance(each, str | os.PathLike):
             raise TypeError(f"`shards` should be paths. Received: {each!r}")
-        for path in expand_braces(os.fspath(each)):
-            found += _files(path)
-    doubled = sorted({path for path in found if found.count(path) > 1}) if len(set(found)) < len(found) else []
-    if doubled:
-        raise ValueError(f"`shards` should name each archive once. Several times there: {doubled[0]!r}")
+        named += expand_braces(os.fspath(local_path(each)))
+    are_remote = {is_url(path) for path in named}
+    check_options(storage_options, are_remote == {True})
+    if len({path.partition(":")[0] if is_url(path) else "" for path in named}) > 1:
+        raise ValueError("`shards` should all lie on this machine, or all behind URLs of one kind.")
+    if are_remote == {True}:
+        return _remote(named, Storage(named[0], storage_options, timeout_s))
+    found = [file for path in named for file in _files(path)]
+    _check_found(found, shards)
+    return LocalParts.of(found)
+
+
+def _remote(urls: Sequence[str], storage: Storage) -> RemoteParts:
+    found = [each for url in urls for each in _below(storage, url)]
+    names = [shown(url) for url in found]
+    _check_found(names, names)
+    try:
+        return RemoteParts.of(storage, [storage.path(url) for url in found], names)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"`shards` should name archives that are there. There is no file {error.filename!r}."
+        ) from None
+
+
+def _below(storage: Storage, url: str) -> list[str]:
+    """URLs of archives."""
+    if Address.parse(url).archive is not None:
+        raise ValueError(f"`shards` should name archives themselves, which lie in no other. Received: {shown(url)!r}")
+    folder, _, pattern = url.rpartition("/")
+    if pattern and "*" not in pattern:
+        return [url]
+    infos = storage.folder(storage.path(folder))
+    if isinstance(infos, Exception) and not is_missing(infos):
+        raise unlisted(storage, shown(folder), infos)
+    listed = [] if isinstance(infos, Exception) else infos
+    names = {info["name"].rpartition("/")[2] for info in listed if info.get("type") != "directory"}
+    return sorted(f"{folder}/{name}" for name in names if fnmatchcase(name, pattern or "*.tar"))
+
+
+def _check_found(found: Sequence[str], shards: Any) -> None:
+    doubled = next((path for path, count in Counter(found).items() if count > 1), None)
+    if doubled is not None:
+        raise ValueError(f"`shards` should name each archive once. Several times there: {doubled!r}")
     if not found:
-        raise ValueError(f"`shards` should name at least one archive. Received: {shards!r}")
-    return found
+        raise ValueError(f"`shards` should name at least one archive that is there. Received: {shards!r}")
 
 
 def expand_braces(path: str) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,13 @@ from penstock._types import Array, Indices
 from penstock.sources._encoded import whole
 from penstock.sources._labels import label_rows, wanted_columns
 from penstock.sources._listing import Listing
-from penstock.sources._pieces import read_piece, read_pieces
+from penstock.sources._parts import LocalParts, Parts
+from penstock.sources._remote import unread
 from penstock.sources._shard_paths import find_shards
-from penstock.sources._stamps import FileNames
-from penstock.sources._tar import Member, members
+from penstock.sources._tar import Entry, entries
 
 _LARGEST_IMAGE_BYTES = 1 << 30
+_AT_A_TIME = 8  # archives, while they are listed
 _KEY_AND_KIND = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 _META = re.compile(r"__[^/]*__($|/)")
 _NUMBERS, _TEXTS, _JSON = ("cls", "id", "index", "inx"), ("txt", "text", "transcript"), ("json", "jsn")
@@ -66,61 +68,49 @@ class ShardSource:
     Attributes:
         names: one per sample, with the archive that it lies in.
         offsets, sizes: int64, `(samples,)`: where its bytes begin there, and how many they are.
-        files: the archives, as system calls know them.
-        stamps: int64, `(archives, 2)`: their sizes and times when they were indexed.
+        archives: in which they lie.
     """
 
     names: MemberNames
     offsets: Indices
     sizes: Indices
-    files: FileNames = field(repr=False)
-    stamps: Array = field(repr=False)
+    archives: Parts
 
     def __len__(self) -> int:
         return len(self.names)
 
     def read(self, indices: Indices) -> list[bytes | memoryview]:
-        """The bytes of each of the samples.
-
-        Raises:
-            ImageError: an archive is gone, has changed, or cannot be read; it names archive and file.
-        """
+        """See `EncodedSource.read`."""
         return whole(self.attempt(indices))
 
     def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
-        """The bytes of each of the samples, or why there are none."""
-        shards, sizes = self.names.shard[indices], self.sizes[indices]
-        stamps, _ = self.files.stamps(shards, np.empty(0, np.int64))
-        are_there = (stamps == self.stamps[shards]).all(axis=1) & (sizes <= _LARGEST_IMAGE_BYTES)
-        pieces = iter(read_pieces(self.files, shards[are_there], self.offsets[indices][are_there], sizes[are_there]))
-        blobs = [next(pieces) if is_there else None for is_there in are_there.tolist()]
+        """See `EncodedSource.attempt`."""
+        shards, offsets, sizes = self.names.shard[indices], self.offsets[indices], self.sizes[indices]
+        fit = sizes <= _LARGEST_IMAGE_BYTES
+        blobs = iter(self.archives.read(shards[fit], offsets[fit], sizes[fit]))
+        found = [
+            next(blobs) if fits else f"it has {size} bytes, and an image should have at most {_LARGEST_IMAGE_BYTES}"
+            for fits, size in zip(fit.tolist(), sizes.tolist(), strict=True)
+        ]
         return [
-            self._read_by_python(number, stamp) if blob is None else blob
-            for number, stamp, blob in zip(indices.tolist(), stamps, blobs, strict=True)
+            unread(self.names[index], index, blob) if isinstance(blob, str) else blob
+            for index, blob in zip(indices.tolist(), found, strict=True)
         ]
 
-    def _read_by_python(self, number: int, stamp: Array) -> bytes | ImageError:
-        name, shard, size = self.names[number], int(self.names.shard[number]), int(self.sizes[number])
-        archive, cause = self.names.archives[shard], None
-        if size > _LARGEST_IMAGE_BYTES:
-            reason = f"it has {size} bytes, and an image should have at most {_LARGEST_IMAGE_BYTES}"
-        elif stamp[0] >= 0 and (stamp != self.stamps[shard]).any():
-            reason = f"{archive!r} has changed since this flow was made. Make a new one"
-        else:
-            try:
-                return read_piece(archive, int(self.offsets[number]), size)
-            except OSError as error:
-                reason, cause = f"{error.strerror or error}. Put the archive there, or make a new flow", error
-        complaint = ImageError(f"{name!r} cannot be read: {reason}.", index=number, path=name)
-        complaint.__cause__ = cause
-        return complaint
+    def interrupt(self) -> None:
+        """See `Interruptible.interrupt`."""
+        self.archives.interrupt()
+
+    def close(self) -> None:
+        """See `Interruptible.close`."""
+        self.archives.close()
 
 
 @dataclass(frozen=True)
 class _Shard:
     """What one archive holds: of each image its place, and the bytes of its label; how many samples have no image."""
 
-    images: list[Member]
+    images: list[Entry]
     labels: list[bytes | None]
     kinds: list[str]
     without_image: int
@@ -135,8 +125,12 @@ def list_shards(
     classes: Iterable[Any] | None = None,
     class_mode: str | None = "categorical",
     split: tuple[float, float] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    timeout_s: float | None = None,
 ) -> Listing:
     """List the images in archives, in their order: headers and labels are read here, images when they are due.
+
+    Remote archives are read through for that, some of them at a time.
 
     Args:
         shards: as `find_shards` takes them.
@@ -144,25 +138,40 @@ def list_shards(
         label: what names of labels end in: numbers ("cls"), text ("txt") or JSON ("json").
         label_field: of a JSON object; a list of such for several; None for all of it.
         classes, class_mode, split: as `label_rows` takes them.
+        storage_options: of URLs, as fsspec takes them.
+        timeout_s: for a request, with all tries; None for no limit.
 
     Raises:
+        ImportError: fsspec, or what it needs for such URLs, is not installed.
         TypeError, ValueError: no such archives, nothing in them, or labels that are of no use.
         OSError: an archive cannot be read.
     """
-    found = find_shards(shards)
+    archives = find_shards(shards, storage_options, timeout_s)
+    found = tuple(archives.names)
     has_labels = class_mode not in (None, "input")
     if has_labels:
         _check_label(label, label_field, class_mode)
     kinds = [kind.strip().lower() for kind in image.split(";")]
     # Reading headers waits for the disk, and the more so on a network drive.
-    with ThreadPoolExecutor(max_workers=min(8, len(found))) as pool:
-        indexed = list(pool.map(lambda path: _index(path, kinds, label.lower() if has_labels else None), found))
-    base = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in found])
+    with ThreadPoolExecutor(max_workers=min(_AT_A_TIME, len(found))) as pool:
+        try:
+            indexed = list(
+                pool.map(
+                    lambda number: _index(archives, number, kinds, label.lower() if has_labels else None),
+                    range(len(found)),
+                )
+            )
+        except BaseException:
+            archives.interrupt()
+            pool.shutdown(cancel_futures=True)
+            raise
+    is_local = isinstance(archives, LocalParts)
+    base = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in found]) if is_local else _top(found)
     images = [each for shard in indexed for each in shard.images]
     if not images:
         raise ValueError(f"No images found in {len(found)} archives. Looked for names that end in {', '.join(kinds)}.")
     shard_of = np.repeat(np.arange(len(found)), [len(shard.images) for shard in indexed])
-    names = MemberNames.of(tuple(found), shard_of, [each.name for each in images])
+    names = MemberNames.of(found, shard_of, [each.name for each in images])
     warnings = []
     if lost := sum(shard.without_image for shard in indexed):
         warnings.append(f"{lost} samples have no file that ends in {', '.join(kinds)}. They will be ignored.")
@@ -184,19 +193,17 @@ def list_shards(
         split=split,
     )
     rows = labelled.rows
-    files = FileNames.of(found)
     names = MemberNames.of(names.archives, shard_of[rows], [images[row].name for row in rows.tolist()])
-    stamps, _ = files.stamps(np.arange(len(found)), np.empty(0, np.int64))
     source = ShardSource(
         names,
         np.array([images[row].offset for row in rows.tolist()], np.int64),
         np.array([images[row].size for row in rows.tolist()], np.int64),
-        files,
-        stamps,
+        archives,
     )
+    relative = (os.path.relpath(path, base) if is_local else path.removeprefix(base).lstrip("/") for path in found)
     return Listing(
         base,
-        tuple(replace(names, archives=tuple(os.path.relpath(path, base) for path in found))),
+        tuple(replace(names, archives=tuple(relative))),
         labelled.class_indices,
         labelled.classes,
         labelled.targets,
@@ -218,33 +225,40 @@ def _check_label(label: str, label_field: Any, class_mode: str | None) -> None:
     wanted_columns(label if label_field is None else label_field, None, class_mode)
 
 
-def _index(path: str, images: list[str], label: str | None) -> _Shard:
-    samples: dict[str, dict[str, Member]] = {}
-    with open(path, "rb", buffering=0) as file:
-        for member in members(file, path):
-            parts = _KEY_AND_KIND.match(member.name)
-            if parts is None or _META.match(member.name):
+def _top(urls: Sequence[str]) -> str:
+    """The folder in which all of these lie."""
+    levels = zip(*(url.split("/")[:-1] for url in urls), strict=False)
+    shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
+    return "/".join(shared) if len(shared) > 2 else ""  # "https:", "", and the server
+
+
+def _index(archives: Parts, number: int, images: list[str], label: str | None) -> _Shard:
+    samples: dict[str, dict[str, Entry]] = {}
+    path = archives.names[number]
+    labels: dict[str, bytes] = {}
+    with archives.file(number) as file:
+        for entry in entries(file, path):
+            parts = _KEY_AND_KIND.match(entry.name)
+            if entry.kind != "file" or parts is None or _META.match(entry.name):
                 continue
             sample, kind = samples.setdefault(parts[1], {}), parts[2].lower()
             if kind in sample:
-                raise ValueError(f"{path!r} holds {member.name!r} twice. Write it again with other names.")
-            sample[kind] = member
-        shard = _Shard([], [], [], 0)
-        lost = 0
-        for sample in samples.values():
-            found = next((sample[kind] for kind in images if kind in sample), None)
-            if found is None:
-                lost += 1
-                continue
-            shard.images.append(found)
-            shard.labels.append(_bytes(file, sample[label]) if label is not None and label in sample else None)
-            shard.kinds.append("" if label is None or label in sample else ", ".join(sample))
+                raise ValueError(f"{path!r} holds {entry.name!r} twice. Write it again with other names.")
+            sample[kind] = entry
+            if kind == label:  # while it is at hand
+                file.seek(entry.offset)
+                labels[parts[1]] = file.read(entry.size)
+    shard = _Shard([], [], [], 0)
+    lost = 0
+    for key, sample in samples.items():
+        found = next((sample[kind] for kind in images if kind in sample), None)
+        if found is None:
+            lost += 1
+            continue
+        shard.images.append(found)
+        shard.labels.append(labels.get(key))
+        shard.kinds.append("" if label is None or label in sample else ", ".join(sample))
     return _Shard(shard.images, shard.labels, shard.kinds, lost)
-
-
-def _bytes(file: BinaryIO, member: Member) -> bytes:
-    file.seek(member.offset)
-    return file.read(member.size)
 
 
 def _label(blob: bytes | None, label: str, part: str | None, names: MemberNames, number: int, there: str) -> Any:

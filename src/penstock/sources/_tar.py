@@ -7,6 +7,7 @@ are the formats that `tar`, `tarfile` and `webdataset` write: ustar, GNU and PAX
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BufferedIOBase
 from typing import BinaryIO, NamedTuple
 
 BLOCK_BYTES = 512
@@ -14,23 +15,31 @@ _WINDOW_BYTES = 4096  # a header of PAX, what belongs to it, and the header afte
 _MOST_WORDS_BYTES = 1 << 20  # about one file: its name, and what else PAX tells
 _EMPTY = bytes(BLOCK_BYTES)
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
-_FILES, _LONG_NAME, _PAX, _GLOBAL_PAX, _SPARSE = b"0\x007", b"L", b"xX", b"g", b"S"
+_FILES, _LONG_NAME, _LONG_TARGET, _PAX, _GLOBAL_PAX, _SPARSE = b"0\x007", b"L", b"K", b"xX", b"g", b"S"
+_WITHOUT_BYTES = b"123456"
+_OTHERS = {b"5": "folder", b"1": "same", b"2": "link"}
 
 
-class Member(NamedTuple):
-    """A file in an archive.
+class Entry(NamedTuple):
+    """A file, a folder or a link in an archive.
 
     Attributes:
-        name: its path there. offset: where its bytes begin. size: how many they are.
+        name: its path there. kind: "file", "folder", "same" for another name of a file, or "link" for a path to one.
+        offset: where its bytes begin. size: how many they are.
+        changed: when, as its header has it.
+        target: of a link.
     """
 
     name: str
+    kind: str
     offset: int
     size: int
+    changed: str
+    target: str
 
 
-def members(file: BinaryIO, path: str) -> Iterator[Member]:
-    """The files in an archive, in its order; folders and links are passed over.
+def entries(file: BinaryIO | BufferedIOBase, path: str) -> Iterator[Entry]:
+    """What lies in an archive, in its order; devices and the like are passed over.
 
     Args:
         file: the archive, opened for reading; its position is moved.
@@ -51,32 +60,41 @@ def members(file: BinaryIO, path: str) -> Iterator[Member]:
 
     name: str | None = None
     size: int | None = None
+    target: str | None = None
     while at < end:
         header = bytes_at(at, BLOCK_BYTES)
         if header == _EMPTY:
             return
         kind, own_size = _checked(header, at, path)
         offset = at + BLOCK_BYTES
-        if kind in _LONG_NAME + _PAX + _GLOBAL_PAX and own_size > min(_MOST_WORDS_BYTES, end - offset):
+        if kind in _LONG_NAME + _LONG_TARGET + _PAX + _GLOBAL_PAX and own_size > min(_MOST_WORDS_BYTES, end - offset):
             raise _damaged(at, path)
         if kind in _LONG_NAME:
             name = _text(bytes_at(offset, own_size))
+        elif kind in _LONG_TARGET:
+            target = _text(bytes_at(offset, own_size))
         elif kind in _PAX or kind in _GLOBAL_PAX:
             found = _pax(bytes_at(offset, own_size), at, path)
             if any(keyword.startswith("GNU.sparse") for keyword in found) or (kind in _GLOBAL_PAX and "path" in found):
                 raise _odd(at, path)
             if not found.get("size", "0").isdecimal():
                 raise _damaged(at, path)
-            name, size = found.get("path", name), int(found["size"]) if "size" in found else size
+            name, target = found.get("path", name), found.get("linkpath", target)
+            size = int(found["size"]) if "size" in found else size
         else:
             name, size = _name(header) if name is None else name, own_size if size is None else size
+            size = 0 if kind in _WITHOUT_BYTES else size  # whatever it says: that of the file that a link leads to
             if offset + size > end:
                 raise ValueError(f"{path!r} is cut short: {name!r} has {size} bytes, and {end - offset} are there.")
             if kind in _SPARSE:
                 raise _odd(at, path)
-            if kind in _FILES and not name.endswith("/"):
-                yield Member(name, offset, size)
-            own_size, name, size = size, None, None
+            changed = _text(header[136:148])
+            if kind in _FILES:
+                yield Entry(name, "folder" if name.endswith("/") else "file", offset, size, changed, "")
+            elif kind in _OTHERS:
+                leads_to = _text(header[157:257]) if target is None else target
+                yield Entry(name, _OTHERS[kind], offset, size, changed, leads_to)
+            own_size, name, size, target = size, None, None, None
         at = offset + -(-own_size // BLOCK_BYTES) * BLOCK_BYTES
     if not end:
         raise ValueError(f"{path!r} is empty. Write it again, or leave it out.")

@@ -1,7 +1,7 @@
 """A store that answers late: class folders behind pages of links, and as a bucket of S3.
 
-It prints its port, and ends with its standard input. It checks nothing, and so takes little of the machine: 0.1 ms a
-request.
+It prints its port, and ends with its standard input. It checks nothing and has what it sends at hand, and so takes
+little of the machine: 0.05 ms a request, most of it the system's.
 """
 
 from __future__ import annotations
@@ -48,9 +48,14 @@ def _listed(files: dict[str, bytes], prefix: str, has_delimiter: bool) -> bytes:
     return page.encode()
 
 
+def written(status: str, kind: str, body: bytes) -> bytes:
+    """An answer as it is sent."""
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 class _Connection(asyncio.Protocol):
-    def __init__(self, files: dict[str, bytes], latency_s: float) -> None:
-        self._files, self._latency_s = files, latency_s
+    def __init__(self, files: dict[str, bytes], ready: dict[bytes, bytes], latency_s: float) -> None:
+        self._files, self._ready, self._latency_s = files, ready, latency_s
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -61,16 +66,18 @@ class _Connection(asyncio.Protocol):
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, self._received = self._received.split(b"\r\n\r\n", 1)
-            status, kind, body = answer(self._files, head.split(b" ", 2)[1].decode())
-            written = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, written + body)
+            target = head.split(b" ", 2)[1]
+            sent = self._ready.get(target) or written(*answer(self._files, target.decode()))
+            asyncio.get_running_loop().call_later(self._latency_s, self._transport.write, sent)
 
 
 async def serve(folder: Path, latency_s: float) -> None:
     """Until standard input ends."""
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    paths = [prefix + quote(name) for prefix in ("/", "/bucket/") for name in files]
+    ready = {path.encode(): written(*answer(files, path)) for path in paths}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(files, latency_s), "127.0.0.1", 0, backlog=1000)
+    server = await loop.create_server(lambda: _Connection(files, ready, latency_s), "127.0.0.1", 0, backlog=1000)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
