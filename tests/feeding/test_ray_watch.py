@@ -140,6 +140,22 @@ def test_an_address_where_somebody_listens_and_says_nothing_is_an_error(monkeypa
                 connect(address)
 
 
+def test_where_ray_has_never_run_it_is_begun_or_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    from ray._private import services
+
+    def nothing(address: str) -> str:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", nothing)
+    monkeypatch.setattr(_ray_connect, "_start", lambda ray: "begun")
+    assert connect("ray") == "begun"
+    with pytest.raises(WorkerError, match="'auto' cannot be reached: ConnectionError: none runs on this machine"):
+        connect("auto")
+
+
 def test_a_proxy_that_never_lets_one_in_is_not_waited_for() -> None:
     may_end = threading.Event()
     with pytest.raises(TimeoutError, match=r"within 0\.05 s"):
