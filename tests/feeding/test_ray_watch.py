@@ -132,12 +132,29 @@ def test_an_address_where_somebody_listens_and_says_nothing_is_an_error(monkeypa
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(_ray_connect, "_ANSWER_S", 0.05)
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         for way in ("", "ray://"):
             address = f"{way}127.0.0.1:{deaf.getsockname()[1]}"
-            with pytest.raises(WorkerError, match=f"{address}' cannot be reached: TimeoutError: .* asks for a token"):
+            with pytest.raises(WorkerError, match=f"{address}' cannot be reached: TimeoutError: timed out\\.$"):
                 connect(address)
+
+
+def test_a_cluster_that_does_not_let_one_in_may_ask_for_a_token(
+    says: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**options: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    says.append(SETTINGS)
+    for way in ("", "ray://"):
+        with pytest.raises(
+            WorkerError, match=r"Failed to connect to Ray cluster\. If it asks for a token, set RAY_AUTH"
+        ):
+            connect(f"{way}127.0.0.1:{int(says[0])}")
 
 
 def test_where_ray_has_never_run_it_is_begun_or_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

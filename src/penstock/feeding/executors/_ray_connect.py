@@ -84,9 +84,11 @@ def connect(address: str) -> str | None:
             )
         return None
     found = _address_in_use() if address in ("ray", "auto") else None if address == "local" else address
-    what = f"The Ray cluster {found or address!r} cannot be reached"
+    what, hint = f"The Ray cluster {found or address!r} cannot be reached", ""
     try:
         if found is not None and _is_there(found, must=address != "ray" or "RAY_ADDRESS" in os.environ):
+            if "RAY_AUTH_MODE" not in os.environ:
+                hint = " If it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with it."
             if found.startswith(_CLIENT):
                 within(_PROXY_S, lambda: ray.init(address=found, logging_level=logging.WARNING))
             else:
@@ -97,9 +99,6 @@ def connect(address: str) -> str | None:
         what = "Ray could not be started on this machine"
         return _start(ray)
     except (ray.exceptions.RayError, ValueError, RuntimeError, OSError) as error:
-        hint = ""
-        if found is not None and "RAY_AUTH_MODE" not in os.environ:
-            hint = " If it asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with it."
         raise WorkerError(f"{what}: {line_of(error)}.{hint}") from error
 
 
