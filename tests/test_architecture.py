@@ -49,7 +49,7 @@ DOORS = {  # one door for each foreign package, outside the ends (cli, bench)
     "datasets": {"sources/_arrow.py"},
     "pyarrow": {"sources/_arrow.py"},
     # This side of the cluster, and the other.
-    "ray": {"feeding/executors/_ray_cluster.py", "feeding/executors/_ray_worker.py"},
+    "ray": {"feeding/executors/_ray_connect.py", "feeding/executors/_ray_worker.py"},
 }
 ENDS = ("cli", "bench")
 PEER_DOORS = {  # what the benchmark measures penstock against

@@ -127,6 +127,24 @@ def test_cores_that_are_too_few_are_said_to_be(capsys: pytest.CaptureFixture[str
     assert "requests" not in said
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gpus": 1, "step_s": 0.1}, "1 accelerator that takes 100 ms for 256 images each"),
+        ({"gpus": 1, "step_s": 1200.0, "images": 90}, "1 accelerator that takes 20.0 min for"),
+        ({"gpus": 1, "step_s": 1200.0, "images": 90}, r"It can give [\d,]+ times what accelerators take"),
+        ({"gpus": 1, "step_s": 1200.0, "images": 90, "epochs": 1}, r"1 epoch +20\.0 min +90 images read"),
+        ({"gpus": 1, "step_s": 1200.0}, r"accelerators wait +0 % "),
+        ({"waiting": 0.99}, r"Accelerators wait \d+ % of the time, which --waiting allows. What limits: cores"),
+    ],
+)
+def test_figures_stay_readable_at_any_scale(
+    change: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(replace(OPTIONS, **change))
+    assert re.search(words, capsys.readouterr().out)
+
+
 def test_images_of_a_folder_say_what_images_are_like(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_images(tmp_path / "photos", 5)
     (tmp_path / "photos" / "cats" / "note.jpg").write_text("no image")  # left to `penstock check`
@@ -153,7 +171,9 @@ def test_rates_of_a_file_count(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run(replace(OPTIONS, rates=slow)).cores == pytest.approx(10 * fast.cores, rel=0.05)
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"rows": []}', '{"rows": [{"settings": {}}]}'])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no JSON", '{"rows": []}', '{"rows": [{"settings": {}}]}', '{"rows": [3]}']
+)
 def test_files_without_rates_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rates.json").write_text(text)
     with pytest.raises(CommandError, match=r"--rates should be a file that --save-rates wrote.*is neither"):
@@ -183,6 +203,7 @@ def test_what_is_measured_is_saved_and_used(
 
 def test_a_picture_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(replace(OPTIONS, plot=tmp_path / "new" / "plan.png"))
+    assert "plan.png" in capsys.readouterr().out
     with Image.open(tmp_path / "new" / "plan.png") as picture:
         assert picture.size[0] > 500
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 3
@@ -198,6 +219,7 @@ def test_a_picture_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         ({"measure": True, "rates": Path("x")}, "not both"),
         ({"save_rates": Path("x.json")}, "--save-rates needs --measure"),
         ({"gpus": 100_000, "step_s": 1e-6}, "10,000,000 are the most"),
+        ({"site": replace(OPTIONS.site, nic_bytes_per_s=0.1)}, r"the network takes [\d,]+ nodes, and 10,000,000 are"),
     ],
 )
 def test_what_cannot_be_planned_ends_in_one_line(change: dict[str, Any], words: str) -> None:
@@ -232,14 +254,16 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
         ((), "Missing option '--step-ms'"),
         (("--step-ms", "0"), "should be a number above 0. Received: 0"),
         (("--step-ms", "-3"), "should be a number above 0. Received: -3"),
-        (("--step-ms", "nan"), "should be a number above 0"),
+        (("--step-ms", "nan"), "Invalid value for '--step-ms'"),
         (("--step-ms", "1", "--gpus", "0"), "Invalid value for '--gpus'"),
         (("--step-ms", "1", "--gpus", "many"), "Invalid value for '--gpus'"),
         (("--step-ms", "1", "--images", "14X"), "should be a number from 1 to"),
         (("--step-ms", "1", "--image-size", "big"), "should be WIDTHxHEIGHT"),
         (("--step-ms", "1", "--image-kb", "0"), "above 0"),
         (("--step-ms", "1", "--latency-ms", "-1"), "should be 0 or more"),
-        (("--step-ms", "1", "--nic-gbit", "inf"), "above 0"),
+        (("--step-ms", "1", "--nic-gbit", "inf"), "less than or equal to"),
+        (("--step-ms", "1", "--latency-ms", "1e9"), "less than or equal to 3600000"),
+        (("--step-ms", "1", "--price-per-million-requests", "1e300"), "less than or equal to"),
         (("--step-ms", "1", "--send", "int8"), "one of float32, uint8, nothing"),
         (("--step-ms", "1", "--waiting", "0"), "Invalid value for '--waiting'"),
         (("--step-ms", "1", "--plot", "plan.pdf"), "ends in .png"),

@@ -245,7 +245,14 @@ def test_stop_ends_what_goes_on_and_begins_nothing(images: Path, tmp_path: Path)
 
 def test_what_belongs_to_a_cluster_needs_one(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for words in (["--stop"], ["--address", "localhost:1"]):
+    for words, told in (
+        (["--stop"], "Give --ray, too"),
+        (["--address", "localhost:1"], "Give --ray, too"),
+        (["--ray", "--address", "nowhere"], "--address should be HOST:PORT"),
+        (["--ray", "--run-cpus", "0"], "all runs would begin at once"),
+        (["--ray", "--run-gpus", "1.5"], "--run-gpus should be a whole number, or below 1"),
+    ):
         done = CliRunner().invoke(app, ["sweep", str(images), "--seed", "0", *words])
         assert done.exit_code == 2
+        assert told in done.stderr
     assert list(tmp_path.iterdir()) == [images]

@@ -28,6 +28,7 @@ from penstock.feeding._plan import Plan
 from penstock.feeding.executors import _ray_cluster
 from penstock.feeding.executors._ray import RayExecutor
 from penstock.feeding.executors._ray_cluster import RayCluster
+from penstock.feeding.executors._ray_watch import Server, Watch
 from penstock.feeding.executors._ray_worker import _FLOWS
 
 ray = pytest.importorskip("ray")
@@ -263,12 +264,20 @@ def test_a_head_that_does_not_answer_is_an_error(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = nobody.getsockname()
-    monkeypatch.setattr(cluster, "_head", address)
-    monkeypatch.setattr(_ray_cluster, "_GONE_S", 0.0)
+    monkeypatch.setattr(cluster, "_watch", Watch([Server("its head", *address, 0.0, 0.0)]))
     monkeypatch.setattr(_ray_cluster, "_LOOK_S", 0.1)
     feeder = feed(Maker(lambda step: hang()), timeout_s=None)
     with pytest.raises(WorkerError, match=r"is gone: its head at 127\.0\.0\.1:\d+ does not answer"):
         feeder.get(0)
+
+
+def test_head_and_this_machines_raylet_are_looked_at_and_answer(cluster: RayCluster) -> None:
+    assert [server.what for server in cluster._watch._servers] == [
+        "its head",
+        "the part of Ray on this machine (raylet)",
+    ]
+    assert cluster._watch.all_answer()
+    assert cluster._watch.look() is None
 
 
 def test_a_connection_that_was_ended_is_an_error(

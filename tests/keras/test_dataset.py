@@ -236,12 +236,27 @@ def test_a_label_that_is_missing_is_told() -> None:
         ({"weight_column": "none"}, ValueError, "`weight_column` should be one of the columns"),
         ({"image_column": "box"}, TypeError, r"`image_column` should hold images.*dataset\.cast_column\('box'"),
         ({"class_mode": "binary"}, ValueError, "needs 2 classes. Found 4"),
+        ({"label_column": None}, ValueError, "`label_column` should be one of the columns.* None"),
+        ({"label_column": "image"}, TypeError, r"'image' of dataset\[0\] is .{,120}\. Leave such"),
+        ({"classes": "owl"}, TypeError, "`classes` should be a list of classes"),
+        ({"classes": [0, 1]}, ValueError, "`classes` should be some of those in 'label': .* Received: 0, 1"),
         ({"targetsize": (3, 3)}, TypeError, r"flow_from_dataset\(\) got .* Did you mean 'target_size'"),
     ],
 )
 def test_what_is_of_no_use_is_told(in_memory: Dataset, options: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         from_dataset(in_memory, **options)
+
+
+def test_an_address_is_not_taken_for_a_file() -> None:
+    rows = {"image": ["https://me:secret@127.0.0.1/a.jpg"]}
+    away = Dataset.from_dict(rows, Features({"image": Image()}))
+    with (
+        from_dataset(away, class_mode=None, workers=0) as flow,
+        pytest.raises(ImageError, match="not fetched") as caught,
+    ):
+        next(flow)
+    assert "secret" not in str(caught.value)
 
 
 def test_what_is_no_data_set_with_random_access_is_refused(in_memory: Dataset) -> None:

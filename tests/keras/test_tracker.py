@@ -18,9 +18,11 @@ import pytest
 
 from penstock import ImageDataGenerator, feed
 from penstock.callbacks import Tracker
+from penstock.feeding._plan import Shard
 from penstock.keras import _tracker
 from penstock.keras._fit_call import FitCall
 from penstock.keras._program import how_it_ends
+from penstock.keras._ranks import Ranks
 from penstock.keras._run_params import fingerprints
 from penstock.tracking._messages import Begin, End, Epoch, More
 
@@ -209,6 +211,8 @@ def test_where_fit_fails_the_run_has_failed_as_soon_as_it_is_left(sent: type[Sen
         (run,) = sent.made
         assert run.messages[-1].status == "FAILED"
         assert run.messages[-1].reason == "`fit` was left by an exception"
+        assert tracker._monitor is not None
+        assert not tracker._monitor.is_running
         ended = len(run.messages)
         make_model().fit(flow, verbose=0, callbacks=[tracker])
     assert len(run.messages) == ended
@@ -229,6 +233,26 @@ def test_at_the_interpreters_end_it_is_told_by_what_ended_it(
     monkeypatch.setattr(sys, "last_value", error, raising=False)
     end = how_it_ends()
     assert (end.status, end.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("is_found", [True, False], ids=["found", "given"])
+def test_of_several_ranks_the_first_records_and_says_so(
+    is_found: bool, sent: type[Sent], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank in (0, 1):
+        if is_found:
+            monkeypatch.setattr(_tracker, "find_ranks", lambda rank=rank: Ranks(Shard(rank, 2), "torch.distributed"))
+        with make_flow(shard=(rank, 2) if not is_found else (0, 1)) as flow:
+            tracker = Tracker()
+            make_model().fit(flow, verbose=0, callbacks=[tracker])
+            assert (tracker.run_id(0) is None) is bool(rank)
+    (run,) = sent.made
+    assert run.begin.tags["penstock.rank"] == "0 of 2"
+    assert "penstock: rank 1 of 2 records nothing" in capsys.readouterr().out
+    with make_flow(shard=(1, 2)) as flow:
+        make_model().fit(flow, verbose=0, callbacks=[Tracker(every_rank=True)])
+    assert sent.made[1].begin.tags["penstock.rank"] == "1 of 2"
+    assert sent.made[1].messages[-1].status == "FINISHED"
 
 
 def test_trouble_is_told_once_and_training_goes_on(sent: type[Sent], monkeypatch: pytest.MonkeyPatch) -> None:

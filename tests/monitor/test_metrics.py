@@ -54,6 +54,9 @@ def test_all_figures_of_each_flow_come_with_its_number() -> None:
         dropped=4,
         peak_bytes=123_456_789,
         bad_samples=1,
+        cache_hits=180,
+        cache_images=40,
+        cache_bytes=6_000,
     )
     feeds = [FakeFeed(stats), FakeFeed(FeedStats(batches=1))]
     with serve_metrics(0, feeds=lambda: feeds) as server:
@@ -70,6 +73,9 @@ def test_all_figures_of_each_flow_come_with_its_number() -> None:
         ("penstock_feed_busy_workers", "0"): 2,
         ("penstock_feed_queue_depth_batches", "0"): 10,
         ("penstock_feed_peak_bytes", "0"): 123_456_789,
+        ("penstock_feed_cache_hits_total", "0"): 180,
+        ("penstock_feed_cache_images", "0"): 40,
+        ("penstock_feed_cache_bytes", "0"): 6_000,
     }
     assert samples[("penstock_feed_batches_total", "1")] == 1
 

@@ -95,6 +95,12 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "my notes"
 
 
+def test_a_file_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot be made: unable to open .*folder, '.*nowhere', should be there"):
+        MlflowStore(f"sqlite:///{tmp_path}/nowhere/mlflow.db", make=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_server_that_does_not_answer_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(StoreError, match=r"http://\*\*\*@127.0.0.1:9 cannot be used") as failed:

@@ -99,6 +99,8 @@ def run_plan(options: PlanOptions, report: PlanReport) -> Plan:
         report.json(answer, rates, curve, options.price_per_million_requests)
     else:
         report.result(answer, rates, options.price_per_million_requests)
+    for path in filter(None, (options.save_rates, options.plot)):
+        report.wrote(path)
     return answer
 
 
@@ -149,8 +151,9 @@ def read_rates(text: str) -> Rates:
     whole = json.loads(text)
     if isinstance(whole, dict) and isinstance(whole.get("rows"), list):
         for row in whole["rows"]:
-            if "rates" in row.get("settings", {}):
-                return Rates.of(row["settings"]["rates"])
+            settings = row.get("settings") if isinstance(row, dict) else None
+            if isinstance(settings, dict) and "rates" in settings:
+                return Rates.of(settings["rates"])
     return Rates.of(whole)
 
 

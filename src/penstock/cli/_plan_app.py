@@ -13,6 +13,8 @@ from penstock.cli._endings import CANNOT_PLAN, plain_endings
 from penstock.cli._options import ends_in, one_of
 from penstock.cli._plan_units import not_negative, parse_count, parse_size, positive
 
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_LARGEST = 1_000_000_000
 _SENDS = ("float32", "uint8", "nothing")
 
 
@@ -33,7 +35,10 @@ def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @app.command()
 def plan(
     step_ms: Annotated[
-        float, typer.Option(callback=_checked(positive), help="What an accelerator takes for a batch, milliseconds.")
+        float,
+        typer.Option(
+            callback=_checked(positive), max=_DAY_MS, help="What an accelerator takes for a batch, milliseconds."
+        ),
     ],
     directory: Annotated[
         Path | None,
@@ -62,7 +67,9 @@ def plan(
     image_kb: Annotated[
         float | None,
         typer.Option(
-            callback=_checked(positive), help="Size of its file, thousands of bytes. Left out: DIR's, or 110."
+            callback=_checked(positive),
+            max=_LARGEST,
+            help="Size of its file, thousands of bytes. Left out: DIR's, or 110.",
         ),
     ] = None,
     target_size: Annotated[
@@ -70,7 +77,9 @@ def plan(
     ] = "224",
     latency_ms: Annotated[
         float,
-        typer.Option(callback=_checked(not_negative), help="From a request to its answer; 0 for files on a disk."),
+        typer.Option(
+            callback=_checked(not_negative), max=_HOUR_MS, help="From a request to its answer; 0 for files on a disk."
+        ),
     ] = 20,
     requests_per_worker: Annotated[
         int, typer.Option(min=1, max=100_000, help="That a worker has in flight at a time.")
@@ -79,6 +88,7 @@ def plan(
         float | None,
         typer.Option(
             callback=_checked(not_negative),
+            max=_HOUR_MS,
             help="Of a core for each request: the client's own work. Left out: what the rates say.",
         ),
     ] = None,
@@ -89,7 +99,9 @@ def plan(
     nic_gbit: Annotated[
         float | None,
         typer.Option(
-            callback=_checked(positive), help="Network of such a machine, Gbit/s each way. Left out: no bound."
+            callback=_checked(positive),
+            max=_LARGEST,
+            help="Network of such a machine, Gbit/s each way. Left out: no bound.",
         ),
     ] = None,
     send: Annotated[
@@ -108,7 +120,8 @@ def plan(
         float, typer.Option(min=0.01, max=99, metavar="PERCENT", help="Of their time that accelerators may wait.")
     ] = 1,
     price_per_million_requests: Annotated[
-        float | None, typer.Option(callback=_checked(not_negative), help="In any money; their cost is said then.")
+        float | None,
+        typer.Option(callback=_checked(not_negative), max=_LARGEST, help="In any money; their cost is said then."),
     ] = None,
     rates: Annotated[
         Path | None,

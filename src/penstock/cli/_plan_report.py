@@ -6,16 +6,20 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from penstock.cli._plan_figures import in_bytes, in_gbit, in_time, three
+from penstock.cli._plan_figures import in_bits, in_bytes, in_time, percent, three, whole
 from penstock.cli._terminal import TerminalReport, counted, printable
 from penstock.planning._plan import SENDS, Plan, request_core_s
 from penstock.planning._rates import Rates
 
+_BUSY = 0.05  # of the time, that who is called busy may wait
+_MANY_TIMES = 10
+_LONG_S = 10
 _LIMITS = {
     "cores": "cores",
     "workers": "workers, each of which waits for its requests: more --requests-per-worker",
@@ -40,8 +44,9 @@ class PlanReport(TerminalReport):
     def result(self, plan: Plan, rates: Rates, price_per_million: float | None) -> None:
         """As tables and a sentence."""
         job, site = plan.job, plan.site
+        step = f"{1000 * job.step_s:g} ms" if job.step_s < _LONG_S else in_time(job.step_s)
         self._tell(
-            f"{counted(job.gpus, 'accelerator')} that take {1000 * job.step_s:g} ms for "
+            f"{counted(job.gpus, 'accelerator')} that take{'s' if job.gpus == 1 else ''} {step} for "
             f"{counted(job.batch_size, 'image')} each: {three(job.images_per_s)} images/s"
         )
         self._tell(
@@ -78,6 +83,10 @@ class PlanReport(TerminalReport):
         }
         self._out.print_json(json.dumps(whole), highlight=False)
 
+    def wrote(self, path: Path) -> None:
+        """A file; beside what is for programs, where that is wanted."""
+        self._say(printable(f"Wrote {path}", self._console.encoding))
+
     def _rates_line(self, plan: Plan, rates: Rates) -> str:
         request_s = request_core_s(plan.site, rates)
         is_ours = plan.site.request_cpu_s is None
@@ -101,7 +110,7 @@ def _lines(plan: Plan, rates: Rates, price_per_million: float | None) -> Iterato
     yield "nodes", f"{plan.nodes:,}", f"of {counted(site.cores_per_node, 'core')}"
     yield (
         "accelerators wait",
-        f"{100 * plan.waiting_share:.2g} %",
+        percent(plan.waiting_share),
         f"of the time; at most {100 * job.waiting:g} % was asked for",
     )
     yield "workers for each", f"{plan.workers_per_gpu:,}", "batches that are read or made at a time"
@@ -118,7 +127,7 @@ def _lines(plan: Plan, rates: Rates, price_per_million: float | None) -> Iterato
         each = three(plan.requests_in_flight / job.gpus)
         yield "requests in flight", three(plan.requests_in_flight), f"at least; {each} for each accelerator"
     yield "an epoch", in_time(plan.epoch_s), counted(job.steps, "step")
-    yield counted(job.epochs, "epoch"), in_time(plan.total_s), f"{three(plan.requests_total)} images read"
+    yield counted(job.epochs, "epoch"), in_time(plan.total_s), f"{whole(plan.requests_total)} images read"
     if price_per_million is not None:
         price = plan.price(price_per_million)
         yield "requests cost", f"{price:,.2f}", f"in all, at {price_per_million:g} for a million"
@@ -131,20 +140,24 @@ def _lines(plan: Plan, rates: Rates, price_per_million: float | None) -> Iterato
 
 def _network(plan: Plan) -> Iterator[tuple[str, str, str]]:
     received, sent, send = plan.receive_bytes_per_s, plan.send_bytes_per_s, plan.site.send
-    yield "network in", in_gbit(received), f"{in_gbit(received / plan.nodes)} a node"
+    yield "network in", in_bits(received), f"{in_bits(received / plan.nodes)} a node"
     if not sent:
         yield "network out", "none", "batches are made beside the accelerators"
         return
     other = "uint8" if send == "float32" else "float32"
-    otherwise = in_gbit(sent * SENDS[other] / SENDS[send])
-    yield "network out", in_gbit(sent), f"{in_gbit(sent / plan.nodes)} a node, of {send}; {otherwise} of {other}"
+    otherwise = in_bits(sent * SENDS[other] / SENDS[send])
+    yield "network out", in_bits(sent), f"{in_bits(sent / plan.nodes)} a node, of {send}; {otherwise} of {other}"
 
 
 def _verdict(plan: Plan) -> str:
-    what = _LIMITS[plan.limit]
+    what, wait = _LIMITS[plan.limit], percent(plan.waiting_share)
     if plan.waiting_share > plan.job.waiting:
-        return f"Accelerators wait {100 * plan.waiting_share:.2g} % of the time. What limits: {what}."
+        return f"Accelerators wait {wait} of the time. What limits: {what}."
+    if plan.waiting_share > _BUSY:
+        return f"Accelerators wait {wait} of the time, which --waiting allows. What limits: {what}."
+    times = plan.head_room
+    room = f"{times:.0%} of" if times < _MANY_TIMES else f"{three(times)} times"
     return (
-        f"Accelerators are kept busy. What would be short first: {what}. It can give {plan.head_room:.0%} of what "
-        "accelerators take that never wait."
+        f"Accelerators are kept busy. What would be short first: {what}. It can give {room} what accelerators take "
+        "that never wait."
     )

@@ -9,7 +9,7 @@ import typer
 
 from penstock.cli._app import app
 from penstock.cli._endings import CANNOT_TRAIN, CommandError, plain_endings
-from penstock.cli._options import ClassFolders
+from penstock.cli._options import ClassFolders, Store
 
 _OWN = ("directory", "out", "resume", "track", "store", "help")  # of `penstock train`, which a sweep sets itself
 
@@ -30,12 +30,7 @@ def sweep(
     run_cpus: Annotated[float, typer.Option(min=0, help="CPUs that a run takes of its machine in the cluster.")] = 1,
     run_gpus: Annotated[float, typer.Option(min=0, help="GPUs that a run takes of its machine in the cluster.")] = 0,
     stop: Annotated[bool, typer.Option("--stop", help="End what goes on in the cluster; it can be resumed.")] = False,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI", help="Where runs are recorded. Left out: MLFLOW_TRACKING_URI, else mlflow.db in this folder."
-        ),
-    ] = None,
+    store: Store = None,
 ) -> None:
     """Train every combination of what options of `penstock train` are given, as --seed 0,1 --batch-size 32,256.
 
@@ -69,6 +64,11 @@ def _cluster(address: str | None, run_cpus: float, run_gpus: float, stop: bool) 
     from penstock.cli._sweep_cluster import Cluster
     from penstock.cli._sweep_ray import RaySweep
 
+    if not run_cpus and not run_gpus:
+        raise CommandError("--run-cpus or --run-gpus should be above 0: else all runs would begin at once.")
+    for name, number in (("--run-cpus", run_cpus), ("--run-gpus", run_gpus)):
+        if number > 1 and number % 1:  # Ray's rule
+            raise CommandError(f"{name} should be a whole number, or below 1. Received: {number:g}")
     own = ["--ray", *(["--address", address] if address else [])]
     own += [word for name, n in (("--run-cpus", run_cpus), ("--run-gpus", run_gpus)) for word in (name, f"{n:g}")]
     return Cluster(RaySweep(address, run_cpus, run_gpus), tuple(own), stops=stop)

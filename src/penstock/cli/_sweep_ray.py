@@ -29,6 +29,7 @@ class RaySweep:
         cpus, gpus: that a run takes of its machine.
 
     Raises:
+        CommandError: that is no address.
         ModuleNotFoundError: Ray is not installed.
         WorkerError: the cluster does not answer.
     """
@@ -36,7 +37,12 @@ class RaySweep:
     def __init__(self, address: str | None, cpus: float, gpus: float) -> None:
         from penstock.feeding.executors._ray_cluster import RayCluster
 
-        RayCluster("auto" if address is None else address)
+        try:
+            RayCluster("auto" if address is None else address)
+        except ValueError as error:
+            if address is None:
+                raise
+            raise CommandError(f"--address should be HOST:PORT or ray://HOST:PORT. Received: {address!r}") from error
         self._ray = importlib.import_module("ray")
         self._cpus, self._gpus = cpus, gpus
 

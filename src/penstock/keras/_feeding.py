@@ -15,7 +15,8 @@ from penstock._types import Executor
 from penstock.feeding._cpus import usable_cpus
 from penstock.feeding._plan import ALL, Shard
 from penstock.feeding.executors._pool_threads import PoolThreadExecutor
-from penstock.feeding.executors._ray_cluster import RayCluster, check_ray, is_ray
+from penstock.feeding.executors._ray_cluster import RayCluster
+from penstock.feeding.executors._ray_connect import check_ray, is_ray
 from penstock.feeding.executors._serial import SerialExecutor
 from penstock.feeding.executors._threads import ThreadExecutor
 from penstock.feeding.executors._users_pool import UsersPool

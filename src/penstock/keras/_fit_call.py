@@ -14,6 +14,7 @@ from penstock.keras._generator_feed import GeneratorFeed
 from penstock.keras._stream import Stream
 
 Fed = Stream | GeneratorFeed
+_LIVES = "epoch_iterator"  # Keras's own, in each of its loops
 
 _SETTINGS = (
     "epochs",
@@ -55,20 +56,30 @@ class FitCall:
 
 def find_fit(model: Any) -> FitCall:
     """The innermost call of `fit` of this model on the caller's stack; an empty one if there is none."""
+    known = _locals_of(model, "fit")
+    return FitCall(
+        known.get("x"),
+        known.get("y"),
+        known.get("sample_weight"),
+        known.get("validation_data"),
+        {name: known[name] for name in _SETTINGS if name in known},
+        known.get(_LIVES),
+    )
+
+
+def what_lives(model: Any, method: str) -> Any:
+    """What lasts as long as the innermost call of "fit", "evaluate" or "predict"; None if there is none."""
+    return _locals_of(model, method).get(_LIVES)
+
+
+def _locals_of(model: Any, method: str) -> Mapping[str, Any]:
+    """Of the innermost call of a model's method on the caller's stack; empty if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
-            known = frame.f_locals
-            return FitCall(
-                known.get("x"),
-                known.get("y"),
-                known.get("sample_weight"),
-                known.get("validation_data"),
-                {name: known[name] for name in _SETTINGS if name in known},
-                known.get("epoch_iterator"),
-            )
+        if frame.f_code.co_name == method and frame.f_locals.get("self") is model:
+            return frame.f_locals
         frame = frame.f_back
-    return FitCall()
+    return {}
 
 
 def flow_in(data: Any) -> Fed | None:

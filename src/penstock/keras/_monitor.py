@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Self
 
 import keras
 
+from penstock.keras._fit_call import what_lives
 from penstock.monitor._monitor import Monitor as _Monitor
 
 _VALIDATION, _CALLBACKS = "validation", "callbacks"
 _TRAINING, _PREDICTION = "training", "prediction"
+_METHODS = {_TRAINING: "fit", _PREDICTION: "predict", _VALIDATION: "evaluate"}
 
 
 class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
@@ -17,8 +20,8 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
 
     Use it around anything, as a context manager or with `start` and `stop`, or give it to `fit(callbacks=[monitor])`,
     where epochs, validation and the time that callbacks take are marked, too; what it does not find running, it then
-    starts and stops, and so for `evaluate` and `predict`. One that fails leaves it running, since Keras does not tell:
-    `stop` it, or begin the next one.
+    starts and stops, and so for `evaluate` and `predict`. Keras does not tell of one that fails: it stops as soon as
+    nothing of the call is left, its exception included.
 
     Measured are, as columns of `records`: `cpu_percent` of the machine and `worker_0_cpu_percent` of each worker of the
     flows; `memory_mb` of the program and its worker processes; `gpu_0_percent` and `gpu_0_memory_mb` of each GPU, with
@@ -101,7 +104,17 @@ class Monitor(_Monitor, keras.callbacks.Callback):  # type: ignore[misc]
         if not self.is_running:
             self.start()
             self._started_by = what
+            if (lives := what_lives(self.model, _METHODS[what])) is not None:
+                weakref.finalize(lives, _left, weakref.ref(self), self._began_s).atexit = False
 
     def _end(self, what: str) -> None:
         if self._started_by == what:
             self.stop()
+
+
+def _left(monitor: weakref.ref[Monitor], began_s: float) -> None:
+    """The call that has started a monitor is over, and has not stopped it: it has failed."""
+    found = monitor()
+    if found is not None and found._started_by is not None and found._began_s == began_s:
+        found._started_by = None
+        found.abandon()

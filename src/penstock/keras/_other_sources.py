@@ -48,7 +48,8 @@ class OtherSources:
         Args:
             database: a URL, as "sqlite:///photos.db" or "postgresql+psycopg://user:password@host/name", or an engine of
                 SQLAlchemy's, of which the URL is taken and nothing else. A file, not ":memory:", for SQLite.
-            table: the name of a table or view; or a select statement, as text or of SQLAlchemy's.
+            table: the name of a table or view; or a select statement, as text or of SQLAlchemy's, also with values:
+                `sqlalchemy.text("SELECT * FROM photos WHERE year > :y").bindparams(y=2020)`.
             image_column: encoded images (bytes), or file names (text), which are read as files.
             label_column: labels or values; a list of columns for "multi_output", and for "raw" if there are several.
             key_column: a different integer, text or the like for each row.
@@ -73,7 +74,8 @@ class OtherSources:
             ConnectionError: the database does not answer.
             ImportError: SQLAlchemy, of the extra `sql`, is not installed, or no driver for this database.
             TypeError: values of a wrong type, or a keyword that does not exist.
-            ValueError: no such database, table or column, or keys that are missing or doubled.
+            ValueError: no such database, table, column or class, a statement that lacks values, or keys that are
+                missing or doubled.
 
         Example:
             >>> import io, sqlite3, tempfile
@@ -124,8 +126,9 @@ class OtherSources:
         """Batches from images in a `Dataset` of Hugging Face's.
 
         Samples are in the order of its rows, those of `select`, `shuffle` and `filter` included. Labels are read once,
-        here; images are taken as they are encoded, when they are due, and decoded by penstock. Worker processes map a
-        data set's Arrow files, or share one copy of what is in memory; each takes a second to import the package.
+        here; images are taken as they are encoded, when they are due, and decoded by penstock: as of files, what Exif
+        says of their orientation is left alone, where `dataset[i]` turns them. Worker processes map a data set's Arrow
+        files, or share one copy of what is in memory; each takes a second to import the package.
 
         Args:
             dataset: a `datasets.Dataset`, such as one split of what `load_dataset` returns. Streamed ones have no

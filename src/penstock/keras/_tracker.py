@@ -22,6 +22,7 @@ from penstock.keras._input_report import InputReport
 from penstock.keras._monitor import Monitor
 from penstock.keras._notice import notice
 from penstock.keras._program import how_it_ends, notebook_cells, script_path
+from penstock.keras._ranks import find_ranks
 from penstock.keras._run_params import (
     file_names,
     fingerprints,
@@ -56,6 +57,9 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
     A run ends as FINISHED; as FAILED where `fit` ended in an exception; as KILLED after Ctrl-C, where the program was
     killed, or the machine went down. An exception that the program catches, Ctrl-C's too, is seen when `fit` is left.
 
+    Of several processes that train together (ranks), the first records, since all train one model; a line of the others
+    says so.
+
     Passwords, keys and tokens are masked, by the names that they go by, in arguments, settings, the script and the
     diff. See guide/runs.md for what is recorded.
 
@@ -67,6 +71,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         tags: what else to record.
         settings: what else the run is made of, by name; `penstock compare` and `penstock runs --where` know them.
         patience_s: how long the end of `fit` waits at most until all is written.
+        every_rank: record each rank as a run of its own, as where each trains a model of its own.
 
     Raises:
         ImportError: MLflow is not installed; `pip install penstock[track]`.
@@ -92,6 +97,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         tags: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
         patience_s: float = PATIENCE_S,
+        every_rank: bool = False,
     ) -> None:
         super().__init__()
         if find_spec("mlflow") is None:
@@ -102,6 +108,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         self._tags = {str(key): mask_value(str(key), str(value)) for key, value in (tags or {}).items()}
         self._settings = words("settings", settings or {})
         self._patience_s = patience_s
+        self._every_rank = every_rank
         self._ending: tuple[Status, str] = ("FINISHED", "")
         self._recorder: Recorder | None = None
         self._report: _Figures | None = None
@@ -110,7 +117,8 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
         self._samples = 0
         self._began_s = 0.0
         self._has_warned = False
-        self._left: weakref.finalize[[weakref.ref[Recorder]], Recorder] | None = None
+        self._ranks: dict[str, str] = {}
+        self._left: weakref.finalize[[weakref.ref[Recorder], weakref.ref[Monitor]], Any] | None = None
 
     def run_id(self, timeout_s: float = 30.0) -> str | None:
         """The store's word for the run, once there is one; None where there was none in time."""
@@ -135,15 +143,18 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
             if self._given is not None:
                 call = FitCall(self._given, None, None, call.validation, call.settings, call.lives)
             self._flow = call.flow
+            if not self._records():
+                self._flow = None
+                return
             begin, found = self._begun(call)
             self._recorder = Recorder(begin, how_it_ends, self._patience_s)
             self._recorder.send(lambda: More(params=found()))
+            self._monitor = Monitor().start()
             if call.lives is not None:
                 # Keras tells no callback of an exception; but then this is left over by a call that is no more.
-                recorder = weakref.ref(self._recorder)
-                self._left = weakref.finalize(call.lives, _lose, recorder)
+                recorder, monitor = weakref.ref(self._recorder), weakref.ref(self._monitor)
+                self._left = weakref.finalize(call.lives, _lose, recorder, monitor)
                 self._left.atexit = False
-            self._monitor = Monitor().start()
             if self._flow is not None:
                 self._report = _Figures(self._flow)
                 self._report.on_train_begin()
@@ -209,6 +220,21 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
 
     # --- inside ---
 
+    def _records(self) -> bool:
+        """Whether this process does; what others do is noted, and that it does not is told."""
+        ranks = find_ranks()
+        shard = ranks.shard if ranks.are_several or not isinstance(self._flow, Stream) else self._flow.shard
+        rank, world = shard.rank * shard.partners + shard.partner, shard.world * shard.partners
+        if world > 1:
+            self._ranks = {"penstock.rank": f"{rank} of {world}"}
+        if rank and not self._every_rank:
+            notice(
+                f"penstock: rank {rank} of {world} records nothing, since the first does (Tracker(every_rank=True) "
+                "records each)"
+            )
+            return False
+        return True
+
     def _begun(self, call: FitCall) -> tuple[Begin, Any]:
         """The first message, and a function for what takes longer to find out."""
         flow, model = self._flow, self.model
@@ -221,7 +247,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
                 params |= part()
         with self._safely():
             files["model.txt"] = model_text(model).encode()
-        tags, script = dict(self._tags), script_path()
+        tags, script = {**self._ranks, **self._tags}, script_path()
         with self._safely():
             if script is None and (cells := notebook_cells()) is not None:
                 files[f"script/{NOTEBOOK}"] = cells.encode()
@@ -307,6 +333,7 @@ class Tracker(keras.callbacks.Callback):  # type: ignore[misc]
                 self._close_watchers()
             self._end(End("FAILED", time(), why))
         self._recorder = self._report = self._monitor = self._flow = None
+        self._ranks = {}
 
     def _safely(self) -> _Safely:
         return _Safely(self)
@@ -352,10 +379,12 @@ class _Figures(InputReport):
         pass
 
 
-def _lose(recorder: weakref.ref[Recorder]) -> None:
-    found = recorder()
-    if found is not None:
+def _lose(recorder: weakref.ref[Recorder], monitor: weakref.ref[Monitor]) -> None:
+    """From a finalizer, which may run anywhere: nothing is waited for."""
+    if (found := recorder()) is not None:
         found.lose()
+    if (running := monitor()) is not None:
+        running.abandon()
 
 
 def _means(records: Records, since_s: float) -> dict[str, float]:

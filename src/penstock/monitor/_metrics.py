@@ -17,12 +17,15 @@ _COUNTERS: dict[str, tuple[str, Callable[[FeedStats], float]]] = {
     "penstock_feed_wait_seconds": ("Time that the consumer waited for batches.", lambda stats: stats.wait_s),
     "penstock_feed_dropped_batches": ("Batches made ahead and thrown away.", lambda stats: stats.dropped),
     "penstock_feed_bad_samples": ("Samples left out or replaced.", lambda stats: stats.bad_samples),
+    "penstock_feed_cache_hits": ("Samples delivered that were taken from the cache.", lambda stats: stats.cache_hits),
 }
 _GAUGES: dict[str, tuple[str, Callable[[FeedStats], float]]] = {
     "penstock_feed_ready_batches": ("Batches made and not yet delivered.", lambda stats: stats.ready),
     "penstock_feed_busy_workers": ("Workers at a batch.", lambda stats: stats.busy),
     "penstock_feed_queue_depth_batches": ("Batches that the queue can hold.", lambda stats: stats.depth),
     "penstock_feed_peak_bytes": ("Bound of the memory of batches in the queue.", lambda stats: stats.peak_bytes),
+    "penstock_feed_cache_images": ("The flow's images that the cache holds.", lambda stats: stats.cache_images),
+    "penstock_feed_cache_bytes": ("All images that are kept in the cache.", lambda stats: stats.cache_bytes),
 }
 
 
@@ -76,6 +79,9 @@ def serve_metrics(
     - `penstock_feed_ready_batches`, `penstock_feed_queue_depth_batches`: in the queue, and at most.
     - `penstock_feed_busy_workers`: at a batch.
     - `penstock_feed_peak_bytes`: the bound of the queue's memory.
+    - `penstock_feed_cache_hits_total`: samples delivered that did not have to be read and decoded. Of a flow with a
+      cache, the others are misses: `penstock_feed_samples_total - penstock_feed_cache_hits_total`.
+    - `penstock_feed_cache_images`, `penstock_feed_cache_bytes`: the flow's images in its cache, and all in it.
 
     Args:
         port: 0 for a free one, which the result names.

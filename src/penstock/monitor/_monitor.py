@@ -66,6 +66,12 @@ class Monitor:
             self._sampler = None
         return self
 
+    def abandon(self) -> None:
+        """As `stop`, without a last measurement, and without waiting for the thread: for finalizers."""
+        sampler, self._sampler = self._sampler, None
+        if sampler is not None:  # whose thread ends as nothing refers to it any more
+            self._duration_s = perf_counter() - self._began_s
+
     @property
     def is_running(self) -> bool:
         """Whether it has been started, and not stopped."""

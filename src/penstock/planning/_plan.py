@@ -18,7 +18,7 @@ _LARGEST_SIMULATED = 64  # ranks; more of them take longer, and change little
 _BATCHES_SIMULATED = 19_200  # 300 steps of so many ranks, which take a tenth of a second
 _MOST_STEPS = 4000
 _SPARE = 1.1
-_MOST_CORES = 10_000_000
+_MOST_CORES = _MOST_NODES = 10_000_000
 _NETWORK_USE = 0.95  # of its bandwidth: a full network makes all wait for the last
 _DAY_S = 86_400
 
@@ -221,8 +221,7 @@ def plan(job: Job, site: Site, rates: Rates, seed: int = 0) -> Plan:
 
 def waiting_by_cores(plan: Plan, rates: Rates, seed: int = 0) -> Iterator[tuple[int, float, float]]:
     """Around the plan: numbers of cores, the waiting share, and the least that it can be by the bounds alone."""
-    for percent in range(50, 151, 5):
-        cores = max(1, round(plan.cores * percent / 100))
+    for cores in sorted({max(1, round(plan.cores * percent / 100)) for percent in range(50, 151, 5)}):
         pipeline = pipeline_of(plan.job, plan.site, rates, cores, plan.nodes)
         yield cores, _simulated(pipeline, seed).waiting_share, pipeline.waiting_share
 
@@ -324,4 +323,10 @@ def _nodes(job: Job, site: Site, cores: int) -> int:
         return by_cores
     image_bytes = max(job.image_bytes, job.target_px * CHANNELS * SENDS[site.send])
     wanted = job.images_per_s * (1 - job.waiting) * image_bytes
-    return max(by_cores, math.ceil(wanted / (_NETWORK_USE * site.nic_bytes_per_s)))
+    nodes = max(by_cores, math.ceil(wanted / (_NETWORK_USE * site.nic_bytes_per_s)))
+    if nodes > _MOST_NODES:
+        raise PlanError(
+            f"the network takes {nodes:,} nodes, and {_MOST_NODES:,} are the most that is planned with. Plan with a "
+            "faster one for each, with smaller batches, or with accelerators that make their own (--send nothing)."
+        )
+    return nodes

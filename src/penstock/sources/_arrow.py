@@ -11,9 +11,10 @@ import numpy as np
 from penstock._errors import ImageError
 from penstock._types import Array, Indices
 from penstock.sources._encoded import whole
-from penstock.sources._labels import label_rows, wanted_columns
+from penstock.sources._labels import label_rows, name_parameters, wanted_columns
 from penstock.sources._listing import Listing
 from penstock.sources._read import read_file
+from penstock.sources._urls import is_url, shown
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,11 @@ class ArrowSource:
         name, cause = self.names[number], None
         if path is None:
             reason = "holds no image. Leave such rows out: `dataset.filter(...)`"
+        elif is_url(path):
+            reason = (
+                f"lies at {shown(path)!r}, which is not fetched here. Give the addresses to `flow_from_dataframe`, "
+                "which does, or have the data set hold the images"
+            )
         else:
             try:
                 return read_file(path)
@@ -142,9 +148,8 @@ def list_dataset(
     """
     _check(dataset)
     labels = wanted_columns(label, weight, class_mode)
-    for parameter, name in [("image_column", image), *(("label_column", name) for name in labels)]:
+    for parameter, name in [("image_column", image), *name_parameters(labels, weight)]:
         if name not in dataset.column_names:
-            parameter = "weight_column" if name == weight else parameter
             raise ValueError(f"`{parameter}` should be one of the columns {dataset.column_names}. Received: {name!r}")
     names = RowNames(str(dataset.split or "dataset"), np.arange(len(dataset)))
     known = _class_names(dataset.features[label]) if isinstance(label, str) and label in labels else None

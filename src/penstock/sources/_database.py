@@ -15,7 +15,7 @@ from penstock.sources._engine import make_engine, parse_url
 
 _PAUSES_S = (0.0, 0.25, 1.0, 3.0)  # a server that is restarted takes a second or two to answer again
 _KEYS_A_QUERY = 10_000  # SQLite takes 32,766 parameters, PostgreSQL 65,535
-_STATEMENT = re.compile(r"\s*(?:select|with|values)\s", re.IGNORECASE)
+_STATEMENT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|values)\s", re.IGNORECASE | re.DOTALL)
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 
@@ -178,12 +178,18 @@ class Table:
         Raises:
             ConnectionError: the database does not answer.
             TypeError: it is something else.
-            ValueError: there is no such table.
+            ValueError: there is no such table, or a statement lacks values.
         """
         import sqlalchemy as sql
 
         if isinstance(table, str) and _STATEMENT.match(table):
-            return cls(database, "rows", sql.text(table.rstrip().rstrip(";")).columns().subquery("penstock_rows"))
+            statement = sql.text(table.rstrip().rstrip(";") + "\n")  # which ends a comment
+            if missing := [name for name, value in statement.compile().binds.items() if value.required]:
+                raise ValueError(
+                    f"`table` should be a statement that is complete: it has no value for :{', :'.join(missing)}. Give "
+                    f"`sqlalchemy.text(...).bindparams({missing[0]}=...)`, or write \\: where a colon is meant."
+                )
+            return cls(database, "rows", statement.columns().subquery("penstock_rows"))
         if isinstance(table, sql.TextClause):
             return cls(database, "rows", table.columns().subquery("penstock_rows"))
         if isinstance(table, sql.sql.expression.SelectBase):
@@ -242,6 +248,28 @@ class Table:
             some = {"keys": list(keys[start : start + _KEYS_A_QUERY])}
             rows += self.database.fetch(statement, some, patiently=True)
         return rows
+
+    def finds_quickly(self, column: str) -> bool | None:
+        """Whether the server has an index by a column; None where it does not say, or this is no plain table."""
+        import sqlalchemy as sql
+
+        if type(self.rows) is not sql.TableClause:
+            return None
+        place = {"schema": getattr(self.rows, "schema", None)}
+
+        def look(connection: Any) -> bool | None:
+            there = sql.inspect(connection)
+            if self.name not in there.get_table_names(**place):  # a view
+                return None
+            orders = [there.get_pk_constraint(self.name, **place)["constrained_columns"]]
+            orders += [index["column_names"] for index in there.get_indexes(self.name, **place)]
+            orders += [index["column_names"] for index in there.get_unique_constraints(self.name, **place)]
+            return any(columns[:1] == [column] for columns in orders)
+
+        try:
+            return bool(found) if (found := self.database.ask(look)) is not None else None
+        except (ConnectionError, NotImplementedError):  # not every server tells all of these
+            return None
 
     def _check_that_it_is_there(self, schema: str | None) -> None:
         import sqlalchemy as sql

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,6 +52,15 @@ def wanted_columns(label: Any, weight: str | None, class_mode: str | None) -> li
     return names if weight is None else [*names, weight]
 
 
+def name_parameters(columns: Sequence[Any], weight: str | None) -> list[tuple[str, Any]]:
+    """By which parameter a user has named each of the columns that `wanted_columns` gave."""
+    last = len(columns) - 1
+    return [
+        ("weight_column" if weight is not None and number == last else "label_column", name)
+        for number, name in enumerate(columns)
+    ]
+
+
 def label_rows(
     count: int,
     column: Column,
@@ -79,9 +89,12 @@ def label_rows(
         split: the part of the rows to take, as two shares; None for all.
 
     Raises:
-        TypeError: values of a type that `class_mode` has no use for.
-        ValueError: other than two classes for "binary".
+        TypeError: values of a type that `class_mode` has no use for, or `classes` that are a text.
+        ValueError: other than two classes for "binary", or no sample is of any of `classes`.
     """
+    if isinstance(classes, str | bytes):
+        raise TypeError(f"`classes` should be a list of classes, as [{classes!r}]. Received: {classes!r}")
+    classes = None if classes is None else tuple(classes)
     rows, class_indices, warnings = np.arange(count), None, list[str]()
     labels: list[Any] = []
     if class_mode in WITH_CLASSES:
@@ -93,8 +106,12 @@ def label_rows(
             raise ValueError(f'class_mode="binary" needs 2 classes. Found {len(kept)} in {label!r}: {_few(kept)}')
         class_indices = {name: number for number, name in enumerate(kept)}
         if classes:
+            column_labels = labels
             labels = [without_others(each, class_indices) for each in labels]
             rows = rows[[each is not None for each in labels]]
+            if labels and not len(rows):
+                there = _few(tuple(known) if known else sorted_classes(column_labels))
+                raise ValueError(f"`classes` should be some of those in {label!r}: {there}. Received: {_few(kept)}")
     elif classes:
         warnings.append(f'`classes` will be ignored given the class_mode="{class_mode}"')
     if split is not None:
@@ -126,7 +143,7 @@ def _check_labels(labels: Sequence[Any], name_of: Callable[[int], str], column: 
                 what = "text or integers, or lists of such" if class_mode == "categorical" else "text or integers"
                 raise TypeError(
                     f'class_mode="{class_mode}" needs labels that are {what}. {column!r} of {name_of(number)} is '
-                    f"{label!r}. Leave such samples out, or use another `class_mode`."
+                    f"{reprlib.repr(label)}. Leave such samples out, or use another `class_mode`."
                 )
             kinds.add(isinstance(each, str))
     if len(kinds) > 1:

@@ -13,8 +13,11 @@ from penstock._errors import BatchError, ImageError
 from penstock._types import Array, Indices
 from penstock.sources._database import Database, Table
 from penstock.sources._encoded import whole
-from penstock.sources._labels import label_rows, wanted_columns
+from penstock.sources._labels import label_rows, name_parameters, wanted_columns
 from penstock.sources._listing import Listing
+from penstock.sources._urls import is_url
+
+_MANY_ROWS = 10_000  # from here on, a batch that looks through them all takes several times what one by an index does
 
 
 @dataclass(frozen=True)
@@ -181,9 +184,9 @@ def _listed(
     """As `list_sql`."""
     labels = wanted_columns(label, weight, class_mode)
     there = rows.columns()
-    for parameter, name in [("key_column", key), ("image_column", image), *(("label_column", name) for name in labels)]:
+    asked = [("key_column", key), ("image_column", image), *name_parameters(labels, weight)]
+    for parameter, name in asked:
         if name not in there:
-            parameter = "weight_column" if name == weight else parameter
             raise ValueError(f"`{parameter}` should be one of the columns {there}. Received: {name!r}")
     are_files = isinstance(rows.first(image), str)
     columns = list(dict.fromkeys([key, *labels, *([image] if are_files else [])]))
@@ -214,6 +217,12 @@ def _listed(
         split=split,
     )
     kept = [keys[row] for row in found.rows.tolist()]
+    warnings = found.warnings
+    if len(keys) >= _MANY_ROWS and rows.finds_quickly(key) is False:
+        warnings += (
+            f"No index of {rows.name!r} begins with {key!r}, so each batch looks through all {len(keys):,} rows. Make "
+            f"one: CREATE INDEX ... ON {rows.name} ({key})",
+        )
     are_numbers = all(type(each) is int and -(2**63) <= each < 2**63 for each in kept)
     source = SqlSource(rows, key, image, np.array(kept, np.int64) if are_numbers else tuple(kept))
     filenames = tuple(key_name(rows.name, each) for each in kept)
@@ -225,6 +234,11 @@ def _listed(
                 raise TypeError(
                     f"{image!r} of {source.names[number]} should be a file's name, as others are. Received: {path!r}"
                 )
+            if is_url(path) or is_url(directory):
+                raise ValueError(
+                    f"{image!r} of {source.names[number]} lies at a URL, which is not fetched here. Give the "
+                    "addresses, as `pandas.read_sql` gets them, to `flow_from_dataframe`, which does."
+                )
     listing = Listing(
         "" if directory is None else os.fspath(directory),
         filenames,
@@ -232,7 +246,7 @@ def _listed(
         found.classes,
         found.targets,
         found.weights,
-        found.warnings,
+        warnings,
         None if are_files else source,
     )
     return listing, rows, kept

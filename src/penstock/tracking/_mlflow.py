@@ -230,7 +230,7 @@ def _check(address: str, shown: str, make: bool) -> None:
     """Whether a store in a file or a folder may be opened.
 
     Raises:
-        StoreError: it is not there and may not be made, or it is of another version: MLflow would change it.
+        StoreError: it is not there and may not or cannot be made, or it is of another version: MLflow would change it.
     """
     path = _sqlite_path(address)
     if path is not None:
@@ -240,12 +240,26 @@ def _check(address: str, shown: str, make: bool) -> None:
                     f"{shown} should be a store of MLflow's, and there is none. "
                     "Go to the folder that training ran in, or say where it is with --store."
                 )
+            _check_room(path, shown)
             return
         _check_version(path, shown)
     elif not make and "://" not in address.replace("file://", ""):
         folder = Path(unquote(urlsplit(address).path) if address.startswith("file:") else address)
         if not any(folder.glob("*/meta.yaml")):
             raise StoreError(f"{shown} should be a folder of MLflow's with runs in it, and is not.")
+
+
+def _check_room(path: Path, shown: str) -> None:
+    """Whether a file can be made there, which MLflow tries for minutes."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{shown} cannot be made: {error}. Its folder, {str(path.absolute().parent)!r}, should be there and be "
+            "writable."
+        ) from error
 
 
 def _check_version(path: Path, shown: str) -> None:
