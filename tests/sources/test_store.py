@@ -232,6 +232,19 @@ def test_a_map_whose_file_was_cut_short_is_not_touched(place: FolderPlace, paths
     check(store, paths, 2)
 
 
+def test_space_that_is_given_out_again_after_a_cut_is_not_taken_for_what_was_there(
+    place: FolderPlace, paths: list[str]
+) -> None:
+    store = store_of(place, paths)
+    put(store, paths, range(FILES))
+    check(store, paths, FILES)
+    os.truncate(damaged(place, ".images"), 0)
+    put(store, paths, [5])  # which lies where sample 0 was
+    assert sorted(had(store, [5])) == [5]
+    assert had(store, [0]) == {}  # in a batch without one that is new
+    check(store, paths, 1)
+
+
 @given(data=st.data())
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_what_is_found_is_what_the_files_show(
