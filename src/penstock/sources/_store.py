@@ -257,11 +257,17 @@ class Store:
                 places.append((end, fits))
                 end, room = end + fits * stride, room - fits * stride
             os.truncate(files.images, end)
+        if not end and not self._complaints:
+            self._complaints.append(
+                f"nothing goes into the cache: there is room for none of its images, of {stride:,} bytes each, within "
+                "`cache_bytes` or what is to stay free. Files are decoded each time."
+            )
         return places
 
 
 def _why(error: OSError) -> str:
-    return error.strerror or str(error)
+    where = f" ({error.filename!r})" if isinstance(error.filename, str) else ""
+    return f"{error.strerror}{where}" if error.strerror else str(error)
 
 
 def _aligned(size: int) -> int:
