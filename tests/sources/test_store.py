@@ -306,9 +306,7 @@ def test_a_folder_that_cannot_be_written_is_read(
     put(empty, paths, range(FILES))
     assert had(empty, range(FILES)) == {}
     (said,) = empty.complaints
-    assert re.fullmatch(
-        rf"the cache cannot be used: Read-only file system \('{place.folder}/.*'\)\. Files are .*", said
-    )
+    assert re.match(rf"the cache cannot be used: Read-only file system \('{place.folder}/.*'\)\. Files are", said)
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
