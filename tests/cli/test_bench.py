@@ -166,6 +166,19 @@ def test_the_closing_line_names_the_best_count(
     ]
 
 
+def test_long_lines_break_between_words_on_a_terminal_and_nowhere_else(
+    instead_of_measuring: Callable[[Fake], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    instead_of_measuring(by_workers)
+    run_bench(options(), report(is_terminal=True, width=80))
+    _, _, prose = capsys.readouterr().out.partition("Medians of 1 round")
+    lines = prose.partition("Best speed-up")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()).endswith("Fewer than three rounds: this shows that it runs, and no speed.")
+    run_bench(options(), report(width=80))
+    assert "processes together. * marks rates whose quartiles" in capsys.readouterr().out
+
+
 def test_each_size_of_batches_has_a_table_that_fits_the_terminal(
     instead_of_measuring: Callable[[Fake], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
