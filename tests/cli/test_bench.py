@@ -323,6 +323,7 @@ def test_a_record_among_the_images_is_refused() -> None:
             ["images", "photos", "--batch-size", "2", "--cold", "--images", "4"],
             "at most the number of files with --cold",
         ),
+        (["train", "photos", "--batch-size", "2", "--size", "21"], "--size should be from 22 on for the network"),
         (["images", "--out", "file/study.json"], "file"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
