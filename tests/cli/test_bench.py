@@ -27,6 +27,7 @@ from penstock.bench.study._study import Study
 from penstock.cli import _bench_data
 from penstock.cli._app import app
 from penstock.cli._bench import BenchOptions, run_bench
+from penstock.cli._bench_files import _replace
 from penstock.cli._bench_report import BenchReport
 from penstock.cli._devices import training_devices
 from penstock.cli._endings import CommandError
@@ -287,6 +288,26 @@ def test_an_earlier_study_is_replaced_and_nothing_else(instead_of_measuring: Cal
     Image.new("RGB", (4, 4)).save("study-light.png")
     with pytest.raises(CommandError, match=r"study-light\.png is in the way"):
         run_bench(options(), report())
+
+
+def test_what_another_study_is_writing_is_left_to_it(
+    instead_of_measuring: Callable[[Fake], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead_of_measuring(by_workers)
+    real, us = Path.write_bytes, os.getpid()
+
+    def write(self: Path, content: bytes) -> int:
+        written = real(self, content)
+        if os.getpid() == us and self.name.startswith(".study.json"):
+            with monkeypatch.context() as other:  # which is as far, and is the first to put its own in place
+                other.setattr(os, "getpid", lambda: us + 1)
+                _replace(Path("study.json"), b"{}")
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    run_bench(options(), report())
+    assert measured() == [("no workers", 1), ("2 threads", 1)]
+    assert sorted(os.listdir()) == WRITTEN
 
 
 def test_a_record_among_the_images_is_refused() -> None:
