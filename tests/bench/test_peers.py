@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import selectors
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +139,36 @@ def test_a_process_that_fails_is_quoted_and_leaves_no_worker(
     os.set_blocking(reader, True)
     assert (os.read(reader, 9), os.read(reader, 9)) == (b"x", b"")
     os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+def test_who_is_killed_leaves_no_peer_and_no_worker(tmp_path: Path, instead_of_grain: Callable[[str], None]) -> None:
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    instead_of_grain(
+        "import subprocess, sys, threading\n"
+        f"alive = open({str(alive)!r}, 'wb', 0)\n"
+        "wait = 'import threading; threading.Event().wait()'\n"
+        "subprocess.Popen([sys.executable, '-c', wait], stdout=alive)\n"
+        "alive.write(b'x')\n"
+        "threading.Event().wait()"
+    )
+    asks = (
+        "from penstock.bench._workloads import InMemory\n"
+        "from penstock.bench.peers._in_process import in_process\n"
+        "from penstock.bench.peers._job import Job\n"
+        f"in_process(Job({GRAIN!r}, InMemory(), 0), limit_s=600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", asks]) as asking:
+        readable = selectors.DefaultSelector()
+        readable.register(reader, selectors.EVENT_READ)
+        assert readable.select(120)
+        assert os.read(reader, 1) == b"x"
+        asking.kill()
+    assert readable.select(60)
+    assert os.read(reader, 1) == b""  # both have ended, the peer and its worker
+    readable.close(), os.close(reader)
 
 
 def test_a_process_that_takes_too_long_is_stopped(scale: Scale) -> None:

@@ -46,6 +46,7 @@ from penstock.bench.study._rows import rows_of, titles
 from penstock.bench.study._setting import KERAS, MODEL_ALONE, Setting, settings_for, usual_workers
 from penstock.bench.study._training import Training
 from penstock.bench.study._work import Taking, measure_piece, steps_for
+from penstock.cli._bench import LEAST_SIDES_PX
 from photographs import write_photographs
 from studies import findings, reading, study_record, write_cifar10
 
@@ -239,6 +240,14 @@ def test_nothing_is_compiled_while_the_clock_runs(tmp_path: Path, small_network:
 
 def test_the_network_is_that_of_keras_s_example() -> None:
     assert cifar10_model().count_params() == 1_250_858
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_networks_take_images_of_the_least_size_and_no_smaller_ones(name: str) -> None:
+    least_px = LEAST_SIDES_PX[name]
+    assert MODELS[name](2, least_px).output_shape == (None, 2)
+    with pytest.raises(ValueError, match="zero or negative"):
+        MODELS[name](2, least_px - 1)
 
 
 def test_a_peer_does_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from penstock.bench.study._study import Study
 from penstock.cli import _bench_data
 from penstock.cli._app import app
 from penstock.cli._bench import BenchOptions, run_bench
+from penstock.cli._bench_files import _replace
 from penstock.cli._bench_report import BenchReport
 from penstock.cli._devices import training_devices
 from penstock.cli._endings import CommandError
@@ -166,6 +167,19 @@ def test_the_closing_line_names_the_best_count(
     ]
 
 
+def test_long_lines_break_between_words_on_a_terminal_and_nowhere_else(
+    instead_of_measuring: Callable[[Fake], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    instead_of_measuring(by_workers)
+    run_bench(options(), report(is_terminal=True, width=80))
+    _, _, prose = capsys.readouterr().out.partition("Medians of 1 round")
+    lines = prose.partition("Best speed-up")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines).split()).endswith("Fewer than three rounds: this shows that it runs, and no speed.")
+    run_bench(options(), report(width=80))
+    assert "processes together. * marks rates whose quartiles" in capsys.readouterr().out
+
+
 def test_each_size_of_batches_has_a_table_that_fits_the_terminal(
     instead_of_measuring: Callable[[Fake], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -276,6 +290,26 @@ def test_an_earlier_study_is_replaced_and_nothing_else(instead_of_measuring: Cal
         run_bench(options(), report())
 
 
+def test_what_another_study_is_writing_is_left_to_it(
+    instead_of_measuring: Callable[[Fake], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead_of_measuring(by_workers)
+    real, us = Path.write_bytes, os.getpid()
+
+    def write(self: Path, content: bytes) -> int:
+        written = real(self, content)
+        if os.getpid() == us and self.name.startswith(".study.json"):
+            with monkeypatch.context() as other:  # which is as far, and is the first to put its own in place
+                other.setattr(os, "getpid", lambda: us + 1)
+                _replace(Path("study.json"), b"{}")
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    run_bench(options(), report())
+    assert measured() == [("no workers", 1), ("2 threads", 1)]
+    assert sorted(os.listdir()) == WRITTEN
+
+
 def test_a_record_among_the_images_is_refused() -> None:
     write_photographs(Path("photos"), cats=2)
     with pytest.raises(CommandError, match="--out should not lie in DIR"):
@@ -310,6 +344,7 @@ def test_a_record_among_the_images_is_refused() -> None:
             ["images", "photos", "--batch-size", "2", "--cold", "--images", "4"],
             "at most the number of files with --cold",
         ),
+        (["train", "photos", "--batch-size", "2", "--size", "21"], "--size should be from 22 on for the network"),
         (["images", "--out", "file/study.json"], "file"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",

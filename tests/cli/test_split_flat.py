@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,3 +102,13 @@ def test_where_links_by_name_are_not_allowed_files_are_linked_themselves(
         link = split.training / "cat" / "cat.0.jpg"
         assert not link.is_symlink()
         assert os.path.samefile(link, flat / "cat.0.jpg")
+
+
+def test_where_there_are_no_links_it_says_what_to_do(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), *map(str, args))
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(CommandError, match=r"pets-classes.*takes none \(Operation not permitted\)\. Copy the"):
+        split_flat(flat)

@@ -272,7 +272,17 @@ def test_what_cannot_be_kept_is_said_once(folder: Path, tmp_path: Path, capsys: 
     (tmp_path / "later").touch()
     assert_same(batches(flow), expected)
     said = [line for line in capsys.readouterr().out.splitlines() if "cache" in line]
-    assert said == ["penstock: the cache cannot be used: Not a directory. Files are decoded each time."]
+    (line,) = said
+    assert line.startswith("penstock: the cache cannot be used: Not a directory ('")
+    assert line.endswith("/later/more'). Files are decoded each time.")
+
+
+def test_a_folder_at_home_is_found_there(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    batches(flow_of(folder, "~/kept", workers=0), 1)
+    assert len(list((tmp_path / "home" / "kept").glob("*.images"))) == 1
+    assert not (tmp_path / "~").exists()
 
 
 def test_keywords_that_are_none(folder: Path, tmp_path: Path) -> None:
@@ -286,6 +296,8 @@ def test_keywords_that_are_none(folder: Path, tmp_path: Path) -> None:
         (ValueError, r"`cache_bytes` bounds a cache.*Received: '1GB'", {"cache_bytes": "1GB"}),
         (ValueError, r"`cache_bytes` should be a positive integer.*'much'", {"cache": "memory", "cache_bytes": "much"}),
         (ValueError, r"`cache_bytes` should be a positive integer.*0", {"cache": "memory", "cache_bytes": 0}),
+        (ValueError, r"`cache_bytes` should be a positive integer.*'0GB'", {"cache": "memory", "cache_bytes": "0GB"}),
+        (ValueError, r"`cache_bytes` should be a positive.*'9+'", {"cache": "memory", "cache_bytes": "9" * 400}),
     ):
         with pytest.raises(error, match=match):
             flow_of(folder, **options)

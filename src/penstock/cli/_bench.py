@@ -23,7 +23,7 @@ from penstock.bench.study._peer import HOW, NEEDS, check_peer
 from penstock.bench.study._record import TRAIN, StudyRecord
 from penstock.bench.study._setting import PEERS_BY_WORD, Setting, settings_for, usual_workers
 from penstock.bench.study._study import Study
-from penstock.cli._bench_data import BenchData, bench_data
+from penstock.cli._bench_data import CATS_DOGS, CIFAR10, BenchData, bench_data
 from penstock.cli._bench_files import BenchFiles
 from penstock.cli._bench_report import BenchReport, duration
 from penstock.cli._ctrl_c import remembered_ctrl_c
@@ -33,6 +33,7 @@ from penstock.cli._load_keras import load_keras
 from penstock.feeding._cpus import usable_cpus
 
 USUAL_SIDE_PX = 150  # of the cats-and-dogs example
+LEAST_SIDES_PX = {CIFAR10: 10, CATS_DOGS: 22}  # of which the networks' convolutions leave something
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,9 @@ def _check(options: BenchOptions, found: BenchData) -> None:
         raise CommandError(
             f"--batch-size should be at most the number of images, {data.images}. Received: {max(options.batch_sizes)}"
         )
+    least_px = LEAST_SIDES_PX[options.model or found.model]
+    if options.experiment == TRAIN and data.side_px < least_px:
+        raise CommandError(f"--size should be from {least_px} on for the network that trains. Received: {data.side_px}")
     if options.cold:
         if found.place != "disk":
             raise CommandError("--cold is for images in files: give DIR, or --dataset cats-dogs.")

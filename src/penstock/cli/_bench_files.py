@@ -72,7 +72,8 @@ class BenchFiles:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")  # a disk that is full must not take the earlier one
+    # A disk that is full must not take the earlier one, nor another study that is written at the same time.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         unfinished.write_bytes(content)
         unfinished.replace(path)

@@ -78,9 +78,9 @@ class BenchReport(TerminalReport):
                 self._say(f"\nBatches of {batch_size:,}:")
             of_size = findings.of_size(batch_size)
             self._console.print(self._table(of_size, images, trained=record.experiment == TRAIN))
-        self._say(how_line(record))
-        for line in findings.warnings():
-            self._say(line)
+        for line in (how_line(record), *findings.warnings()):
+            # A terminal that is left to break long lines does it in the middle of words.
+            self._console.print(line, soft_wrap=not self._console.is_terminal)
         for line in findings.closing_lines():
             self._say(line)
 

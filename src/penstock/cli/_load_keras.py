@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from penstock.cli._ctrl_c import deferred_ctrl_c
 from penstock.cli._endings import CommandError
 
 
@@ -17,12 +18,14 @@ def load_keras() -> Any:
     Raises:
         CommandError: KERAS_BACKEND names no back end.
         ModuleNotFoundError: the back end is not installed.
+        KeyboardInterrupt: on Ctrl-C, once Keras is imported.
     """
     # Keras reads its back end's name when it is imported; hence not at the top.
     os.environ.setdefault("KERAS_BACKEND", "jax")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import keras
+        with deferred_ctrl_c():
+            import keras
     except ValueError:
         backend = os.environ["KERAS_BACKEND"]
         raise CommandError(f"KERAS_BACKEND should be a back end that Keras has. Received: {backend!r}") from None

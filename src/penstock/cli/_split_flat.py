@@ -55,8 +55,8 @@ def split_flat(directory: Path, folder: Path | None = None) -> FlatSplit:
         folder: of the links; None for one beside `directory`, named after it.
 
     Raises:
-        CommandError: no name fits, two classes differ in upper and lower case only, or something else is in the way;
-            nothing has been linked then.
+        CommandError: no name fits, two classes differ in upper and lower case only, or something else is in the way:
+            nothing has been linked then; or the file system has no links.
     """
     directory = directory.resolve()
     folder = directory.with_name(f"{directory.name}-classes") if folder is None else folder
@@ -128,4 +128,10 @@ def _link(path: Path, target: Path) -> None:
     try:
         path.symlink_to(target)
     except (OSError, NotImplementedError):  # Windows lets only some users make them
-        os.link(target, path)
+        try:
+            os.link(target, path)
+        except OSError as error:
+            raise CommandError(
+                f"--split-flat should make links, and {str(path.parent)!r} takes none ({error.strerror}). Copy the "
+                "images to a disk whose file system has links, or sort them into class folders yourself."
+            ) from None

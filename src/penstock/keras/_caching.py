@@ -40,7 +40,7 @@ def parse_cache(cache: Any, cache_bytes: Any, images: Any = None) -> Caching | N
         return None
     if cache == "memory":
         return Caching(None, limit, free_bytes)
-    folder = os.path.abspath(folder)
+    folder = os.path.abspath(os.path.expanduser(folder))
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise ValueError(f"`cache` should be a folder, or a path where one can be made. {folder!r} is a file.")
     parent, name = os.path.split(os.path.realpath(folder))

@@ -226,8 +226,10 @@ def parse_bytes(size: Any, name: str = "max_queue_bytes") -> int | None:
         return None
     if isinstance(size, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?\s*", size.upper())):
         unit = found[2] or ""
-        return int(float(found[1]) * _UNITS["" if unit == "B" else unit])
-    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
+        nbytes = float(found[1]) * _UNITS["" if unit == "B" else unit]
+        if 1 <= nbytes < float("inf"):
+            return int(nbytes)
+    elif isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
         return int(size)
     raise ValueError(f'`{name}` should be a positive integer or a text like "2GB". Received: {size!r}')
 

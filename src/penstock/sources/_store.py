@@ -95,6 +95,7 @@ class Store:
         self._complaints: list[str] = []
         self._index: Index
         self._images: Array = np.empty(0, np.uint8)
+        self._images_bytes = 0  # of their file, when it was last looked at
         self._strides = np.zeros(ALIGNMENT_BYTES, np.int64)  # bytes that an image takes, by those of a value
         for value_bytes in VALUE_BYTES:
             self._strides[value_bytes] = value_bytes * self.padded_values(value_bytes)
@@ -188,6 +189,10 @@ class Store:
     def _found(self, files: StoreFiles, indices: Indices) -> Found:
         now_ns = time.time_ns()
         stamps, (index_bytes, images_bytes) = self._names.stamps(indices, np.array([files.index, files.images]))
+        if images_bytes < self._images_bytes:
+            # Cut short by somebody: what is written from now on lies where others were, that have been checked.
+            self._index.doubt()
+        self._images_bytes = int(images_bytes)
         rows = self._index.rows(files, int(index_bytes), indices)
         are_there = (rows.known[:, :2] == stamps).all(axis=1) & (rows.slots >= 0)
         ends = rows.offsets + self._strides[rows.value_bytes]
@@ -252,11 +257,17 @@ class Store:
                 places.append((end, fits))
                 end, room = end + fits * stride, room - fits * stride
             os.truncate(files.images, end)
+        if not end and not self._complaints:
+            self._complaints.append(
+                f"nothing goes into the cache: there is room for none of its images, of {stride:,} bytes each, within "
+                "`cache_bytes` or what is to stay free. Files are decoded each time."
+            )
         return places
 
 
 def _why(error: OSError) -> str:
-    return error.strerror or str(error)
+    where = f" ({error.filename!r})" if isinstance(error.filename, str) else ""
+    return f"{error.strerror}{where}" if error.strerror else str(error)
 
 
 def _aligned(size: int) -> int:

@@ -93,6 +93,11 @@ class Index:
             same = (self._table[rows.slots] == rows.known).all(axis=1)
             self._are_checked[rows.slots[same & are_good]] = True
 
+    def doubt(self) -> None:
+        """Every image may be another by now."""
+        with self._lock:
+            self._are_checked[:] = False
+
     def forget(self, rows: Rows, are_bad: Array) -> None:
         """Images are not where they were said to be."""
         with self._lock:

@@ -4,5 +4,5 @@
 - `_tf_data`, `_torch_loader`, `_grain`, `_penstock`: `memory` and `files`, one library each
 - `_albumentations`: the transforms that two of them share
 - `_job`: what a process is asked for and what it answers; `__main__` is that process
-- `_in_process`: starts it, waits for it, and leaves nothing of it running
+- `_in_process`: starts it, waits for it, and leaves nothing of it running; `_leash`: neither does who is killed
 """

@@ -14,6 +14,7 @@ from penstock.bench._measure import Pace, Reading, drain
 from penstock.bench._workloads import QUEUE_BATCHES, WORKERS
 from penstock.bench.peers._catalogue import PEERS
 from penstock.bench.peers._job import MISSING, Answer, Job
+from penstock.bench.peers._leash import end_with_who_asked
 
 _WARM_UP_S = 1.0  # AUTOTUNE has settled, worker processes have imported what they need
 _FRAMEWORKS = ("jax", "keras", "tensorflow", "torch")
@@ -56,4 +57,5 @@ def _save(batches: Iterator[Any], job: Job) -> None:
 
 
 if __name__ == "__main__":
+    end_with_who_asked()
     sys.exit(main())

@@ -73,7 +73,7 @@ def _run(arguments: list[str], environment: Mapping[str, str], log: Path, limit_
         process = subprocess.Popen(
             command,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closes when this process ends, however it does; see `_leash`
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -96,3 +96,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass  # the usual case: all of them have ended
     process.wait()
+    if process.stdin is not None:
+        process.stdin.close()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penstock.bench.peers._leash import end_with_who_asked
 from penstock.bench.study._gauges import PieceReading
 from penstock.bench.study._opened import Opened
 from penstock.bench.study._peer import PeerJob, opened_peer
@@ -55,4 +56,5 @@ class _TrainingLater:
 
 
 if __name__ == "__main__":
+    end_with_who_asked()
     sys.exit(main())
