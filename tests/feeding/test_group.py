@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 
 from fakes import FakeMaker
 from penstock import BatchError, ImageDataGenerator
+from penstock._pending import Pending
 from penstock._types import ArraySpec, BadSample, BatchSpec, FillReport, Step
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._group import group_size, joined, part_of, parted
@@ -254,6 +255,34 @@ def test_batches_that_take_their_time_are_made_one_by_one() -> None:
         feeder.get(position)
     assert feeder._together == 1
     feeder.close()
+
+
+def test_batches_that_become_slow_are_made_one_by_one_again() -> None:
+    def timed(step: Step, report: FillReport) -> FillReport:
+        return replace(report, seconds={"transform": NOTHING_S if step.epoch != 1 else 0.02 * len(step.indices) / ROWS})
+
+    feeder = make_feeder(Reported(ROWS, is_joinable=True, report=timed))
+    sizes = []
+    for position in range(40):
+        assert got(feeder, position) == expected(position)
+        sizes.append(feeder._together)
+    assert sizes[5] == 3
+    assert sizes[15] == 1
+    assert sizes[30] == 3
+    feeder.close()
+
+
+def test_time_for_a_group_is_time_for_each_of_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience: list[float | None] = []
+    real = Pending.wait
+    monkeypatch.setattr(
+        Pending, "wait", lambda self, timeout_s=None: patience.append(timeout_s) or real(self, timeout_s)
+    )
+    feeder = Feeder(make_plan(), small(), ThreadExecutor(1), max_queue_size=6, timeout_s=50.0)
+    for position in range(20):
+        feeder.get(position)
+    feeder.close()
+    assert set(patience) == {50.0, 150.0}
 
 
 def test_a_short_batch_does_not_pass_for_a_quick_one() -> None:

@@ -30,7 +30,7 @@ from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
 from penstock.feeding._batch import Batch
-from penstock.feeding._group import group_size, joined, part_of, parted
+from penstock.feeding._group import SLOW_S, group_size, joined, part_of, parted
 from penstock.feeding._plan import Steps
 from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
@@ -102,7 +102,7 @@ class Feeder:
         self._spec = maker.spec or BatchSpec(())  # of a batch
         self._batch_bytes = self._spec.nbytes
         self._knows_size = maker.spec is not None  # else the first batch tells it, and until then comes alone
-        self._least_s = float("inf")  # that making a batch has taken
+        self._least_s = float("inf")  # that making a batch has taken, since one has taken long
         self._together = 1  # batches in a slot
         self._bounds = max_queue_size, max_queue_bytes
         self._pool = SlotPool(self._spec, 0)
@@ -355,9 +355,9 @@ class Feeder:
         """
         if self._maker.is_joinable and report.samples == self._spec.arrays[0].shape[0]:
             taken_s = sum(report.seconds.values())
-            if taken_s < self._least_s:
+            if taken_s < self._least_s or taken_s > SLOW_S:
                 self._least_s = taken_s
-                if self._wanted_together() > self._together:
+                if self._wanted_together() != self._together:
                     self._begin()
         if report.objects == []:  # the end of a generator
             return
@@ -413,10 +413,11 @@ class Feeder:
             if entry.making is None:
                 entry.making = _Making(self._executor.submit(entry.step, entry.arrays))
             future, number, together = entry.making
+            patience_s = None if self._timeout_s is None else together * self._timeout_s
             while not self._closing and not future.done():
-                if not future.wait(self._timeout_s):
+                if not future.wait(patience_s):
                     raise WorkerError(
-                        f"{entry.step} has not come for {self._timeout_s:g} s: {self._executor.why_silent} "
+                        f"{entry.step} has not come for {patience_s:g} s: {self._executor.why_silent} "
                         "The next call waits for it again; if it needs longer, raise `timeout`."
                     )
             if self._closing or future.cancelled():

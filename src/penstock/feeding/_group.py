@@ -15,6 +15,7 @@ from penstock._types import Array, BatchSpec, FillReport, Step
 from penstock.feeding._memory import ALIGNMENT_BYTES
 
 _SMALL_S = 0.5e-3  # to make; with a millisecond of work a hand-over is lost in the noise
+SLOW_S = 10e-3  # a batch that takes so long is one of others than before; one between the two was held up
 _MOST = 8  # batches, so that the first of them is never late by more than 4 ms
 _MOST_BYTES = 4 << 20  # of them all
 
