@@ -1,0 +1,29 @@
+"""Read first by every program that tests start: Keras loads in two thirds of the time.
+
+Keras and TensorFlow import at their start what is installed of these, for parts that nothing here uses, and do without
+where it is not. Everybody else finds them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+SPARED = {"keras": ("sklearn", "matplotlib"), "tensorflow": ("jax",)}
+
+
+class Spared:
+    """A finder that finds nothing, and says so to those who need not know better."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if not any(name in names for names in SPARED.values()):
+            return
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
+            frame = frame.f_back
+        importer = frame.f_globals.get("__name__", "").partition(".")[0]
+        if name in SPARED.get(importer, ()):
+            raise ModuleNotFoundError(f"No module named {name!r}, for {importer}", name=name)
+
+
+sys.meta_path.insert(0, Spared())
