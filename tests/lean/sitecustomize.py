@@ -1,15 +1,16 @@
-"""Read first by every program that tests start: Keras loads in two thirds of the time.
+"""Read first by every program that tests start: Keras loads in two thirds of the time, and TensorFlow not beside JAX.
 
-Keras and TensorFlow import at their start what is installed of these, for parts that nothing here uses, and do without
-where it is not. Everybody else finds them.
+Keras and TensorFlow import what is installed of these, for parts that nothing here uses, and do without where it is
+not. Everybody else finds them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
-SPARED = {"keras": ("sklearn", "matplotlib"), "tensorflow": ("jax",)}
+SPARED = {"keras": ("sklearn", "matplotlib", "tensorflow"), "tensorflow": ("jax",)}
 
 
 class Spared:
@@ -18,8 +19,10 @@ class Spared:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if not any(name in names for names in SPARED.values()):
             return
+        if name == "tensorflow" and os.environ.get("KERAS_BACKEND") not in ("jax", "torch"):
+            return
         frame = sys._getframe(1)
-        while frame.f_back and frame.f_code.co_filename.startswith("<frozen importlib"):
+        while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("importlib", "_frozen_importlib"):
             frame = frame.f_back
         importer = frame.f_globals.get("__name__", "").partition(".")[0]
         if name in SPARED.get(importer, ()):
