@@ -1,6 +1,7 @@
 """Runs programs that begin alike in forks of one process, which has imported for all of them what takes seconds.
 
-Each goes on, and ends, as a program of its own would: forked before any thread, in `__main__`, to the interpreter's end.
+Each goes on, and ends, as a program of its own would: forked before any thread, in `__main__`, to the end of the
+interpreter.
 """
 
 from __future__ import annotations

@@ -64,5 +64,5 @@ def test_scripts_of_old_run_with_only_their_import_line_changed(scripts: tuple[s
 def test_every_script_is_run() -> None:
     patterns = ("cifar10_*.py", "cats_*.py", "own_*.py", "pool_*.py")
     found = sorted(path.stem for pattern in patterns for path in FOLDER.glob(pattern))
-    assert sorted(sum(TOGETHER, ())) == found  # noqa: RUF017
+    assert sorted(sum(TOGETHER, ())) == found
     assert len(found) == 8

@@ -21,12 +21,16 @@ class Spared:
             return
         if name == "tensorflow" and os.environ.get("KERAS_BACKEND") not in ("jax", "torch"):
             return
-        frame = sys._getframe(1)
-        while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("importlib", "_frozen_importlib"):
-            frame = frame.f_back
-        importer = frame.f_globals.get("__name__", "").partition(".")[0]
-        if name in SPARED.get(importer, ()):
-            raise ModuleNotFoundError(f"No module named {name!r}, for {importer}", name=name)
+        if name in SPARED.get(importer(), ()):
+            raise ModuleNotFoundError(f"No module named {name!r}, for {importer()}", name=name)
+
+
+def importer() -> str:
+    """The package that imports something now."""
+    name, frame = "importlib", sys._getframe(1)
+    while frame and name in ("importlib", "_frozen_importlib", __name__):
+        name, frame = frame.f_globals.get("__name__", "").partition(".")[0], frame.f_back
+    return name
 
 
 sys.meta_path.insert(0, Spared())
