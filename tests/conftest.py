@@ -34,7 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What one of them has compiled with JAX the others read (a fifth of a module's time that trains models, and more of
     programs'), under a lock, which JAX takes where the size is bounded. What Keras need not import it does not.
     """
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):  # which is such a program itself, and is to find everything
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "sitecustomize"]
         return
     folder = tempfile.mkdtemp(prefix="penstock-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
