@@ -22,8 +22,8 @@ demo: $(DEMO)
 
 test: $(DEV)
 	$(PYTEST)
-	KERAS_BACKEND=tensorflow $(PYTEST) -m backends
-	KERAS_BACKEND=torch $(PYTEST) -m backends
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "backends and not once"
+	KERAS_BACKEND=torch $(PYTEST) -m "backends and not once"
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -6,8 +6,10 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,35 @@ def pytest_report_header() -> list[str]:
 
     names = ("keras", "jax", "numpy", "numba", "pillow", "scipy", "simplejpeg")
     return [" ".join(f"{name} {version(name)}" for name in names)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before workers begin, which inherit the environment, as do programs that tests start.
+
+    What one of them has compiled with JAX the others read (a fifth of a module's time that trains models, and more of
+    programs'), under a lock, which JAX takes where the size is bounded. What Keras need not import it does not.
+    """
+    if hasattr(config, "workerinput"):  # which is such a program itself, and is to find everything
+        sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "sitecustomize"]
+        return
+    folder = tempfile.mkdtemp(prefix="penstock-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    lean = str(Path(__file__).parent / "lean")
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_COMPILATION_CACHE_MAX_SIZE": f"{1 << 30}",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles in half of the time; no test waits for what is computed
+        "PYTHONPATH": os.pathsep.join(filter(None, [lean, os.environ.get("PYTHONPATH")])),
+    }
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules without a test for all back ends are not imported for nothing, which takes ten seconds."""
+    if not config.getoption("markexpr").startswith("backends") or collection_path.suffix != ".py":
+        return None
+    return "mark.backends" not in collection_path.read_text("utf-8") or None
 
 
 @pytest.fixture(autouse=True, scope="session")

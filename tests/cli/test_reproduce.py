@@ -191,6 +191,8 @@ def test_the_recorded_script_runs_where_it_was_edited(store: FakeStore, project:
 def test_it_runs_in_the_recorded_environment_and_says_what_else_is_set(
     store: FakeStore, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("JAX_")]:
+        monkeypatch.delenv(name)  # what the tests set for themselves
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # as `penstock` itself does, and the script has not
     monkeypatch.setenv("XLA_FLAGS", "--xla_x=1")

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+from forks import forked
 from makers import ROWS, Heavy, Maker, check_that_this_is_a_lean_process, die, hang, once
 from penstock import BatchError, WorkerError
 from penstock._types import Step
@@ -400,20 +401,14 @@ def gone(pids: Sequence[str]) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "end",
-    ["", "raise SystemExit(0)", "flow.close()", "del flow", "keep = [flow]; keep.append(keep)", "flow.workers = 0"],
-)
-def test_programs_without_a_main_guard_run_and_leave_no_process(end: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT.replace("END", end)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert gone(done.stdout.split()[4:])
+ENDS = ("", "raise SystemExit(0)", "flow.close()", "del flow", "keep = [flow]; keep.append(keep)", "flow.workers = 0")
+
+
+def test_programs_without_a_main_guard_run_and_leave_no_process(tmp_path: Path) -> None:
+    for done in forked([SCRIPT.replace("END", end) for end in ENDS], tmp_path):
+        assert (done.returncode, done.stderr) == (0, ""), done.args
+        assert done.stdout.startswith("left in the middle"), done.args
+        assert gone(done.stdout.split()[4:]), done.args
 
 
 def test_workers_end_with_a_parent_that_is_killed() -> None:

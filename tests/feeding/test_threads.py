@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fakes import FakeMaker
+from forks import forked
 from penstock._types import Step
 from penstock.feeding.executors._threads import ThreadExecutor
 
@@ -63,27 +65,20 @@ print("left in the middle")
 """
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        "",
-        "raise SystemExit(0)",
-        "flow.close()",
-        "del flow",
-        "keep = [flow]; keep.append(keep)",
-        "import gc; gc.disable()",
-    ],
+ENDS = (
+    "",
+    "raise SystemExit(0)",
+    "flow.close()",
+    "del flow",
+    "keep = [flow]; keep.append(keep)",
+    "import gc; gc.disable()",
 )
-def test_the_interpreter_ends_although_the_consumer_stopped_in_the_middle(end: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT.format(setup="", options="", end=end)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "left in the middle\n"
+
+
+def test_the_interpreter_ends_although_the_consumer_stopped_in_the_middle(tmp_path: Path) -> None:
+    for done in forked([SCRIPT.format(setup="", options="", end=end) for end in ENDS], tmp_path):
+        assert (done.returncode, done.stderr) == (0, ""), done.args
+        assert done.stdout == "left in the middle\n", done.args
 
 
 def test_the_interpreter_ends_although_a_users_function_never_returns() -> None:

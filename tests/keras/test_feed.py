@@ -73,6 +73,7 @@ def assert_same(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", EXECUTORS)
 @pytest.mark.parametrize(
     "data", [Numbered(), Old(), [Numbered()[k] for k in range(STEPS)]], ids=["PyDataset", "old", "list"]
@@ -105,6 +106,7 @@ def test_what_no_memory_can_be_laid_out_for_still_comes(feeding: dict[str, Any])
             assert number == k % STEPS
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", EXECUTORS)
 def test_going_on_at_every_step(feeding: dict[str, Any]) -> None:
     with feed(Numbered(), workers=0) as batches:
@@ -356,6 +358,7 @@ class Drawing(keras.utils.PyDataset):
         return np.array([random.random(), np.random.random(), self.generator.random(), self.random.random()])
 
 
+@pytest.mark.once
 @pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
 def test_processes_draw_differently_for_each_batch_and_the_same_whoever_makes_it() -> None:
     streams = []
@@ -386,6 +389,7 @@ class Broken(Numbered):
         return self.wrong
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", EXECUTORS)
 @pytest.mark.parametrize(
     ("wrong", "words"),
@@ -546,6 +550,7 @@ print([int(next(batches)[0][0]) for _ in range(5)], next(batches)[1])
 """
 
 
+@pytest.mark.once
 @pytest.mark.skipif(os.name != "posix", reason="worker processes need POSIX")
 def test_a_class_of_a_script_without_a_main_guard_reaches_processes_that_do_not_import_keras(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -644,6 +649,7 @@ class Computing:
         return np.full(2, number)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("in_python", [True, False])
 def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool, capsys: Any) -> None:
     said = 0

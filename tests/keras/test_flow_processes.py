@@ -8,7 +8,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import albumentations
 import keras
 import numpy as np
 import pandas as pd
@@ -117,6 +116,8 @@ def test_global_generators_are_seeded_by_sample_so_that_no_two_draw_the_same() -
 
 
 def test_albumentations_pipelines_are_seeded_by_sample() -> None:
+    import albumentations  # here, since it loads torch
+
     pipeline = albumentations.Compose([albumentations.GaussNoise(std_range=(0.1, 0.3), p=1.0)])
 
     def augment(image: np.ndarray) -> np.ndarray:

@@ -73,6 +73,7 @@ def round_robin(count: int, first: int = 0) -> list[tuple[int, ...]]:
 # --- one stream -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", THREADS + PROCESSES)
 def test_the_stream_is_the_same_for_any_number_of_workers(feeding: dict[str, Any]) -> None:
     in_a_pass = sum(part % 5 for part in range(PARTS))
@@ -82,12 +83,14 @@ def test_the_stream_is_the_same_for_any_number_of_workers(feeding: dict[str, Any
         assert batches.total_batches_seen == batches.stats.batches == count
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", SOME)
 def test_parts_without_an_end_go_on_for_ever(feeding: dict[str, Any]) -> None:
     with feed(numbered, **feeding) as batches:
         assert taken(batches, 100) == round_robin(100)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", SOME)
 def test_a_part_may_refill_one_array(feeding: dict[str, Any]) -> None:
     def refilling(part: int, parts: int) -> Iterator[Any]:
@@ -133,6 +136,7 @@ def test_lists_come_as_they_are_and_go_to_keras_as_its_back_end_takes_them(feedi
         model.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
 
 
+@pytest.mark.once
 @posix
 def test_processes_draw_the_same_for_any_number_of_workers() -> None:
     generator = np.random.default_rng(0)
@@ -208,6 +212,7 @@ def test_all_workers_are_at_it_from_the_start() -> None:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @posix
 def test_the_stream_goes_on_whatever_is_set() -> None:
     position = 0
@@ -285,6 +290,7 @@ def test_the_queue_of_a_dataset_is_taken_over() -> None:
 # --- trouble --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", SOME)
 @pytest.mark.parametrize(
     ("wrong", "words"),
@@ -318,6 +324,7 @@ def test_trouble_comes_in_its_turn_and_stays(wrong: Any, words: str, feeding: di
         assert batches.stats.batches == batches.total_batches_seen == PARTS + 5
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", SOME)
 def test_a_pass_without_any_batch_is_an_error(feeding: dict[str, Any]) -> None:
     def nothing(*part: int) -> Iterator[Any]:
@@ -333,6 +340,7 @@ def test_a_pass_without_any_batch_is_an_error(feeding: dict[str, Any]) -> None:
                     next(batches)
 
 
+@pytest.mark.once
 @posix
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_parts_of_a_killed_worker_go_on_where_they_were(workers: int, tmp_path: Path) -> None:
@@ -350,6 +358,7 @@ def test_the_parts_of_a_killed_worker_go_on_where_they_were(workers: int, tmp_pa
     assert flag.exists()
 
 
+@pytest.mark.once
 @posix
 def test_worker_processes_share_large_arrays_also_one_that_replaces_another(tmp_path: Path) -> None:
     table, flag = np.arange(400_000), tmp_path / "happened"
@@ -415,6 +424,7 @@ def pids(part: int, parts: int) -> Iterator[Any]:
         yield np.array([os.getpid()])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("feeding", [THREADS[3], PROCESSES[1]])
 @pytest.mark.parametrize("ended", ["closed", "deleted"])
 def test_nothing_is_left_running(ended: str, feeding: dict[str, Any]) -> None:

@@ -141,6 +141,7 @@ print("weights", float(np.sum(np.abs(model.layers[-1].kernel))))
 """
 
 
+@pytest.mark.once
 def test_a_killed_training_process_started_again_sees_the_batches_it_would_have_seen(tmp_path: Path) -> None:
     def run(folder: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / folder), *map(str, arguments)]

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,8 @@ from penstock.keras._ranks import Ranks
 from penstock.keras._run_params import fingerprints
 from penstock.tracking._messages import Begin, End, Epoch, More
 
-pytest.importorskip("mlflow")
+if find_spec("mlflow") is None:  # importing it takes seconds
+    pytest.skip("needs mlflow", allow_module_level=True)
 
 X = np.random.default_rng(0).integers(0, 256, (24, 6, 6, 1), np.uint8)
 Y = np.arange(24) % 2
