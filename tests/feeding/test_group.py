@@ -249,7 +249,7 @@ def test_a_group_that_is_waited_for_is_counted_as_one_busy_worker() -> None:
 
 
 def test_batches_that_take_their_time_are_made_one_by_one() -> None:
-    maker = FakeMaker(ROWS, is_joinable=True, make_s=1e-3)
+    maker = FakeMaker(ROWS, is_joinable=True, make_s=5e-3)
     feeder = make_feeder(maker)
     for position in range(10):
         feeder.get(position)
@@ -287,7 +287,7 @@ def test_time_for_a_group_is_time_for_each_of_its_batches(monkeypatch: pytest.Mo
 
 def test_a_short_batch_does_not_pass_for_a_quick_one() -> None:
     def timed(step: Step, report: FillReport) -> FillReport:
-        return replace(report, seconds={"transform": NOTHING_S if len(step.indices) < ROWS else 1e-3})
+        return replace(report, seconds={"transform": NOTHING_S if len(step.indices) < ROWS else 5e-3})
 
     feeder = make_feeder(Reported(ROWS, is_joinable=True, report=timed))
     for position in range(20):
@@ -304,14 +304,16 @@ def test_a_short_batch_does_not_pass_for_a_quick_one() -> None:
         (32, 768, 10, 9, 1),
         (32, 768, 1, 0, 1),
         (32, 768, 1000, 2, 8),
-        (256, 3072, 10, 2, 1),  # 3 MiB each
+        (256, 3072, 10, 2, 3),  # 3 MiB each
+        (256, 9216, 10, 2, 1),  # 9 MiB each
         (5, 3, 10, 2, 1),  # the next one would not be aligned
     ],
 )
 def test_how_many_are_made_together(rows: int, columns: int, depth: int, workers: int, size: int) -> None:
     spec = BatchSpec((ArraySpec((rows, columns), np.dtype("f4")),))
     assert group_size(spec, NOTHING_S, depth, workers) == size
-    assert group_size(spec, 1e-3, depth, workers) == 1
+    assert group_size(spec, 5e-3, depth, workers) == 1
+    assert group_size(spec, 1.5e-3, depth, workers) == min(size, 2)
 
 
 def test_arrays_of_other_lengths_are_not_cut() -> None:
@@ -355,7 +357,7 @@ def test_a_report_of_something_special_has_no_parts(more: dict[str, Any]) -> Non
 def test_pixels_and_labels_of_small_images_are_the_same(
     semantics: str, is_joined: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.feeding._group._SMALL_S", float("inf"))  # on any machine
+    monkeypatch.setattr("penstock.feeding._group._MOST_S", 1e6)  # on any machine
     images = np.random.default_rng(0).integers(0, 256, (128, 8, 8, 3), np.uint8)
     labels = np.arange(128, dtype=np.float32)
 

@@ -649,14 +649,23 @@ class Computing:
         return np.full(2, number)
 
 
+def take_until_held(stream: Any) -> None:
+    """Batches, and some more of them once its threads have been found to wait for the lock."""
+    left = 300
+    while left:
+        next(stream)
+        left -= 1
+        if stream.waits_for_lock:
+            left = min(left, 10)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("in_python", [True, False])
 def test_threads_that_the_interpreter_lock_holds_up_say_so_once(in_python: bool, capsys: Any) -> None:
     said = 0
     for _ in range(5):  # other programs may have the cores while it looks
         with feed(Computing(in_python), workers=2) as stream:
-            for _ in range(45):
-                next(stream)
+            take_until_held(stream)
         said = capsys.readouterr().out.count("take turns at the interpreter lock")
         if said or not in_python:
             break
@@ -690,13 +699,9 @@ def test_a_program_that_keeps_the_interpreter_lock_is_not_told_of_its_batches(ca
 def test_a_thread_of_its_own_keeps_quiet_where_printing_is_turned_off(capsys: Any) -> None:
     keras.config.disable_interactive_logging()
 
-    def consume() -> None:
-        for _ in range(45):
-            next(stream)
-
     for _ in range(5):  # as above
         with feed(Computing(True), workers=2) as stream:
-            asking = threading.Thread(target=consume)
+            asking = threading.Thread(target=take_until_held, args=(stream,))
             asking.start()
             asking.join()
             if stream.waits_for_lock:

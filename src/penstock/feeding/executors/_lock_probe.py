@@ -20,12 +20,15 @@ _PASSED_OVER = 3  # batches; while the first ones are made, kernels are compiled
 _LOOKS = 9
 _LONG_LOOKS = 3  # as many: where two threads take turns, one of them may find the lock free at most of its looks
 _MOST_LOOKS = 50  # with those that say nothing
+_PAUSE = (
+    20  # times as long as a look took; one takes 0.1 s where the lock is held, which each file that is read lets go
+)
 _LET_GO_S = 0.001  # a thread that waits for it needs 50 us to wake up, and on a busy machine a core, too
 
 
 @final
 class LockProbe:
-    """Looks before some of the first batches, and then no more.
+    """Looks before some of the first batches, for a sixth of the time at most, and then no more.
 
     A look lets go of the lock and takes it back. Where the other threads compute in Python, that takes as long as one
     of them may keep it, the switch interval of 5 ms; where they compute outside of it, or wait, some microseconds.
@@ -38,6 +41,7 @@ class LockProbe:
     def __init__(self) -> None:
         self._waits_s: list[float] = []
         self._looks = 0
+        self._next_s = 0.0  # when to look again
         self._workers: set[int] = set()  # threads that have looked
         self._is_over = False
         self.is_held = False
@@ -46,12 +50,18 @@ class LockProbe:
         """Called by each thread before a batch."""
         if self._is_over:
             return
-        self._looks += 1
         self._workers.add(threading.get_native_id())
+        began = perf_counter()
+        if began < self._next_s:
+            return
+        self._looks += 1
         if self._looks > _PASSED_OVER:
+            self._next_s = float("inf")  # the other threads go on meanwhile
             wait_s = self._wait_s()
             if wait_s is not None:
                 self._waits_s.append(wait_s)
+            now = perf_counter()
+            self._next_s = now + _PAUSE * (now - began)
         if len(self._waits_s) >= _LOOKS or self._looks >= _MOST_LOOKS:  # several threads may be looking
             self._is_over = True
             long = sum(wait_s > sys.getswitchinterval() / 2 for wait_s in self._waits_s)
