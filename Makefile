@@ -47,6 +47,7 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench --rows fast-decoding small-batches tiny-work start --out benchmarks/records/small.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/small.json guide/benchmarks.md --markers small
 	$(BIN)/python -m penstock.bench --rows remote remote-large --rounds 3 --out benchmarks/records/remote.json
+	$(BIN)/python -m penstock.bench readme benchmarks/records/remote.json guide/sources.md --markers remote
 	$(BIN)/python -m penstock.bench --rows kernels --seconds 0.3 --yardstick benchmarks/yardstick/warp.cpp \
 		--out benchmarks/records/kernels.json
 	$(BIN)/python -m penstock.bench readme benchmarks/records/kernels.json guide/benchmarks.md --markers kernels
