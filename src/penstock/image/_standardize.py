@@ -39,6 +39,8 @@ class Standardization:
         Args:
             channel_axis: of an image, 0 or 2.
         """
+        if self.mean is None and self.std is None:  # 4 us a batch
+            return np.zeros(channels), np.ones(channels)
         shape = [1, 1, 1]
         shape[channel_axis] = channels
         vectors = []
