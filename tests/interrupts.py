@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import penstock
@@ -45,6 +45,27 @@ def called(call: Callable[[], Any], at: int) -> Any:
         return call()
     finally:
         sys.setprofile(None)
+
+
+def called_at_line(call: Callable[[], Any], module: ModuleType, at: int) -> Any:
+    """What a call returns, unless it is interrupted: before line number `at`, from 0, that it runs of a module."""
+
+    def count_down(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal at
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        if event == "line":
+            at -= 1
+            if at == -1:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return count_down
+
+    sys.settrace(count_down)
+    try:
+        return call()
+    finally:
+        sys.settrace(None)
 
 
 def can_be_interrupted(frame: FrameType | None) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 
 from fakes import FakeMaker
+from interrupts import called_at_line
 from penstock import BatchError, FlowClosed, WorkerError
 from penstock._types import Executor
+from penstock.feeding import _feeder
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._plan import Plan
 from penstock.feeding.executors._serial import SerialExecutor
@@ -124,38 +127,17 @@ def test_a_worker_that_asks_to_exit_is_heard_and_its_batch_can_be_retried() -> N
 
 def test_an_interrupt_at_any_point_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """KeyboardInterrupt is raised at every line of `get` and of what it calls in the feeder, one after the other."""
-    import sys
-
-    from penstock.feeding import _feeder
-
     feeder = make_feeder(FakeMaker(), ThreadExecutor(2))
     position, interrupts, at_line = 0, 0, 0
     seen = []
     while at_line < 400:
-        countdown = at_line
-
-        def trace(frame, event, argument):
-            nonlocal countdown
-            if frame.f_code.co_filename != _feeder.__file__:
-                return None
-            if event == "line":
-                if countdown == 0:
-                    sys.settrace(None)
-                    countdown = -1
-                    raise KeyboardInterrupt
-                countdown -= 1
-            return trace
-
-        sys.settrace(trace)
         try:
-            arrays = feeder.get(position).arrays
+            arrays = called_at_line(partial(feeder.get, position), _feeder, at_line).arrays
         except KeyboardInterrupt:
             interrupts += 1
         else:
             seen.append((position, arrays[1].tolist()))
             position += 1
-        finally:
-            sys.settrace(None)
         at_line += 1
     while position < 450:
         seen.append((position, feeder.get(position).arrays[1].tolist()))

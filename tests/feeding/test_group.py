@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fakes import FakeMaker
+from interrupts import called_at_line
 from penstock import BatchError, ImageDataGenerator
 from penstock._pending import Pending
 from penstock._types import ArraySpec, BadSample, BatchSpec, FillReport, Step
+from penstock.feeding import _feeder
 from penstock.feeding._feeder import Feeder
 from penstock.feeding._group import group_size, joined, part_of, parted
 from penstock.feeding._plan import Plan, Shard
@@ -159,37 +162,16 @@ def test_what_only_a_batch_alone_can_tell_is_asked_of_it_alone() -> None:
 
 
 def test_an_interrupt_at_any_point_loses_nothing() -> None:
-    import sys
-
-    from penstock.feeding import _feeder
-
     feeder = make_feeder(small(), 2)
     position, interrupts = 0, 0
     for at_line in range(300):
-        countdown = at_line % 120
-
-        def trace(frame, event, argument):
-            nonlocal countdown
-            if frame.f_code.co_filename != _feeder.__file__:
-                return None
-            if event == "line":
-                if countdown == 0:
-                    sys.settrace(None)
-                    countdown = -1
-                    raise KeyboardInterrupt
-                countdown -= 1
-            return trace
-
-        sys.settrace(trace)
         try:
-            batch = feeder.get(position)
+            batch = called_at_line(partial(feeder.get, position), _feeder, at_line % 120)
         except KeyboardInterrupt:
             interrupts += 1
         else:
             assert (batch.arrays[0][:, 0].tolist(), batch.arrays[1].tolist()) == expected(position)
             position += 1
-        finally:
-            sys.settrace(None)
     for after in range(position, position + 30):
         assert got(feeder, after) == expected(after)
     feeder.close()
