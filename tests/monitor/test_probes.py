@@ -112,7 +112,7 @@ def test_a_busy_thread_takes_a_core_and_an_idle_one_none() -> None:
         idle.join(60)
     assert set(measured) == {"worker_0_cpu_percent", "worker_1_cpu_percent"}
     assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=25)
-    assert measured["worker_0_cpu_percent"] > measured["worker_1_cpu_percent"], "on a full machine, too"
+    assert measured["worker_0_cpu_percent"] > 10
     assert measured["worker_1_cpu_percent"] < 5
 
 
@@ -128,7 +128,7 @@ def test_a_busy_process_takes_a_core_and_an_idle_one_none() -> None:
         measured = after(0.5, WorkerProbe(lambda: [busy, idle]))
         share = (sum(process.cpu_times()[:2]) - used) / (time.perf_counter() - began)
     assert measured["worker_0_cpu_percent"] == pytest.approx(100 * share, abs=25)
-    assert measured["worker_0_cpu_percent"] > measured["worker_1_cpu_percent"], "on a full machine, too"
+    assert measured["worker_0_cpu_percent"] > 10
     assert measured["worker_1_cpu_percent"] < 5
 
 
