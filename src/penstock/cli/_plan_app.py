@@ -18,13 +18,15 @@ _LARGEST = 1_000_000_000
 _SENDS = ("float32", "uint8", "nothing")
 
 
-def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A callback of Typer's that says why a value will not do."""
+def _checked(check: Callable[[Any], Any], most: int | None = None) -> Callable[[Any], Any]:
+    """A callback of Typer's that says why a value will not do; its own bounds would be looked at before."""
 
     def checked(value: Any) -> Any:
         try:
             if value is not None:
                 check(value)
+                if most is not None and value > most:
+                    raise ValueError(f"should be less than or equal to {most}. Received: {value:g}")
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         return value
@@ -36,9 +38,7 @@ def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def plan(
     step_ms: Annotated[
         float,
-        typer.Option(
-            callback=_checked(positive), max=_DAY_MS, help="What an accelerator takes for a batch, milliseconds."
-        ),
+        typer.Option(callback=_checked(positive, _DAY_MS), help="What an accelerator takes for a batch, milliseconds."),
     ],
     directory: Annotated[
         Path | None,
@@ -67,8 +67,7 @@ def plan(
     image_kb: Annotated[
         float | None,
         typer.Option(
-            callback=_checked(positive),
-            max=_LARGEST,
+            callback=_checked(positive, _LARGEST),
             help="Size of its file, thousands of bytes. Left out: DIR's, or 110.",
         ),
     ] = None,
@@ -78,7 +77,7 @@ def plan(
     latency_ms: Annotated[
         float,
         typer.Option(
-            callback=_checked(not_negative), max=_HOUR_MS, help="From a request to its answer; 0 for files on a disk."
+            callback=_checked(not_negative, _HOUR_MS), help="From a request to its answer; 0 for files on a disk."
         ),
     ] = 20,
     requests_per_worker: Annotated[
@@ -87,8 +86,7 @@ def plan(
     request_cpu_ms: Annotated[
         float | None,
         typer.Option(
-            callback=_checked(not_negative),
-            max=_HOUR_MS,
+            callback=_checked(not_negative, _HOUR_MS),
             help="Of a core for each request: the client's own work. Left out: what the rates say.",
         ),
     ] = None,
@@ -99,8 +97,7 @@ def plan(
     nic_gbit: Annotated[
         float | None,
         typer.Option(
-            callback=_checked(positive),
-            max=_LARGEST,
+            callback=_checked(positive, _LARGEST),
             help="Network of such a machine, Gbit/s each way. Left out: no bound.",
         ),
     ] = None,
@@ -121,7 +118,7 @@ def plan(
     ] = 1,
     price_per_million_requests: Annotated[
         float | None,
-        typer.Option(callback=_checked(not_negative), max=_LARGEST, help="In any money; their cost is said then."),
+        typer.Option(callback=_checked(not_negative, _LARGEST), help="In any money; their cost is said then."),
     ] = None,
     rates: Annotated[
         Path | None,
