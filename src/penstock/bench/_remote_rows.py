@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from penstock import ImageDataGenerator
 from penstock.bench._claim import SHARE, Claim
-from penstock.bench._errors import BenchError
 from penstock.bench._feeds import from_penstock
 from penstock.bench._measure import Pace, Reading, Side, drain
 from penstock.bench._row import Row, file_settings
 from penstock.bench._scale import Scale
+from penstock.bench._slow_store import slow_store
 from penstock.bench._workloads import QUEUE_BATCHES, InFiles
 
 _LATENCY_S = 0.05
@@ -59,12 +55,11 @@ def _local(data: InFiles, pace: Pace, seconds: float) -> Reading:
 
 
 def _remote(data: InFiles, store: str, pace: Pace, seconds: float) -> Reading:
-    with _slow_store(data) as port, from_penstock(lambda: _flow(data, store, port))() as batches:
+    with slow_store(data.folder, _LATENCY_S) as url, from_penstock(lambda: _flow(data, store, url))() as batches:
         return drain(batches, pace, seconds)
 
 
-def _flow(data: InFiles, store: str, port: int) -> Any:
-    url = f"http://127.0.0.1:{port}"
+def _flow(data: InFiles, store: str, url: str) -> Any:
     options = {"key": "a key", "secret": "none", "endpoint_url": url, "client_kwargs": {"region_name": "us-east-1"}}
     return ImageDataGenerator(**data.ranges.keywords()).flow_from_directory(
         url if store == "HTTP" else "s3://bucket",
@@ -73,19 +68,3 @@ def _flow(data: InFiles, store: str, port: int) -> Any:
         max_queue_size=QUEUE_BATCHES,
         storage_options=None if store == "HTTP" else options,
     )
-
-
-@contextmanager
-def _slow_store(data: InFiles) -> Iterator[int]:
-    """Its port."""
-    command = [sys.executable, "-m", "penstock.bench.scripts.slow_store", str(data.folder), str(_LATENCY_S)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        if not port.isdecimal():
-            raise BenchError("the store did not start")
-        yield int(port)
-    finally:
-        process.kill()
-        process.communicate()
