@@ -30,8 +30,9 @@ def group_size(spec: BatchSpec, make_s: float, depth: int, workers: int) -> int:
         depth: batches under way or ready, at most.
         workers: that make them.
     """
-    rows = {array.shape[0] for array in spec.arrays}
-    if make_s > _MOST_S or len(rows) != 1 or not workers:
+    if make_s > _MOST_S or not workers:  # first: most flows ask after every batch
+        return 1
+    if len({array.shape[0] for array in spec.arrays}) != 1:
         return 1
     if any(array.nbytes % ALIGNMENT_BYTES for array in spec.arrays):  # where one ends, the next begins
         return 1

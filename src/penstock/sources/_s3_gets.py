@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, final
 from urllib.parse import quote, urlsplit
@@ -98,6 +98,8 @@ class S3Gets:
                 form = self._forms.get(bucket) or await self._look(bucket)
                 self._forms[bucket] = form
         signer = form.signer and await self._renewed(form.signer)
+        if signer is not form.signer:  # it keeps what it has computed for the day
+            self._forms[bucket] = replace(form, signer=signer)
         where = form.path + quote(key, safe="/~")
         lines = [f"GET {where} HTTP/1.1", f"host: {form.host}", "user-agent: penstock"]
         if signer is not None:
