@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import http.server
@@ -26,7 +25,7 @@ import pytest
 import penstock
 from penstock import Flow, ImageDataGenerator, ImageError
 from penstock.keras._run_params import flow_params, listed_files
-from penstock.sources import _storage
+from penstock.sources import _direct, _storage
 from penstock.sources._remote_folders import list_folders
 from penstock.tracking._files import files_fingerprint, listed_fingerprint
 from photographs import write_photographs
@@ -97,14 +96,15 @@ def webpage(tree: Path) -> Iterator[str]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time between two tries."""
-    monkeypatch.setattr(_storage, "_wait_s", lambda turn, number: 0.0)
+    for module in (_storage, _direct):
+        monkeypatch.setattr(module, "wait_s", lambda turn, number: 0.0)
 
 
-@pytest.fixture(params=["by ourselves", "by fsspec"])
+@pytest.fixture(params=["by libcurl", "by fsspec"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sending requests."""
     if request.param == "by fsspec":
-        monkeypatch.setattr(_storage, "direct", lambda system: None)
+        monkeypatch.setattr(_storage, "_direct", lambda system: None)
 
 
 def flow_from(directory: Any, **options: Any) -> Flow:
@@ -204,16 +204,14 @@ def test_no_connection_outlives_a_flow(webpage: str, ending: str) -> None:
     flow = flow_from(f"{webpage}/train", workers=0)
     next(flow)
     opened = flow._found.encoded.storage._opened
-    connections, loop = opened.direct._connections, opened.system.loop
-    assert connections._all
+    transfers = opened.direct._transfers
+    assert transfers._thread.is_alive()
     del opened
     if ending == "closed":
         flow.close()
     del flow
     gc.collect()
-    for _ in range(3):  # turns of its loop
-        fsspec.asyn.sync(loop, asyncio.sleep, 0)
-    assert not connections._all
+    assert not transfers._thread.is_alive()
 
 
 def test_the_next_batches_are_under_way_at_the_same_time(bucket: S3Server, s3: S3Server) -> None:

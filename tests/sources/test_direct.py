@@ -1,82 +1,117 @@
-"""When our own client asks, and when fsspec does."""
+"""When libcurl is asked, when again, and when fsspec is."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from penstock.sources import _direct, _storage
 from penstock.sources._direct import Direct
-from penstock.sources._http_connection import HTTPError, Request, Site, Unplain
+from penstock.sources._remote_errors import HTTPError, Unserved
+from penstock.sources._transfers import Answer, Request
 
 
 class Store:
-    """As a file system, as what knows its requests, and as its connections.
+    """As what knows its requests, and as its transfers.
 
     Attributes:
-        answers: what a connection gives; an exception is raised.
-        asked: by whom each path was read.
+        answers: for each path what comes, one after the other.
+        asked: the paths of each call.
     """
 
-    authorities = None
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers, self.asked, self.forgotten = list(answers), list[str](), 0
-
-    async def _cat_file(self, path: str, start: int | None, end: int | None) -> bytes:
-        self.asked.append("fsspec")
-        return f"{path} {start} {end}".encode()
+    def __init__(self, **answers: list[Any]) -> None:
+        self.answers, self.asked, self.forgotten = answers, list[str](), 0
 
     async def request(self, path: str, part: tuple[int, int] | None) -> Request:
-        return Request(Site("host", 1, False), path.encode(), None if part is None else part[1] - part[0])
+        if isinstance(self.answers[path][0], Unserved | PermissionError):
+            raise self.answers[path].pop(0)
+        return Request(path, part, {})
 
-    def told(self, error: HTTPError) -> Exception:
-        return Unplain() if error.status == 403 else error
+    def told(self, status: int, body: bytes) -> HTTPError | Unserved:
+        return Unserved() if status == 403 else HTTPError(status, body.decode())
 
     def forget(self, path: str) -> None:
         self.forgotten += 1
 
-    async def get(self, request: Request) -> memoryview:
-        self.asked.append("us")
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return memoryview(answer)
+    def get(self, requests: list[Request], timeout_s: float) -> Future[list[Any]]:
+        future = Future[list[Any]]()
+        self.asked.append("".join(each.url for each in requests))
+        future.set_result([self.answers[each.url].pop(0) for each in requests])
+        return future
+
+    def close(self) -> None:
+        pass
 
 
-def reads(monkeypatch: pytest.MonkeyPatch, store: Store, times: int, *part: int) -> list[bytes]:
-    monkeypatch.setattr(_direct, "Connections", lambda authorities: store)
-    direct = Direct(store, store)
-
-    async def several() -> list[bytes]:
-        return [bytes(await direct.read("a", *part)) for _ in range(times)]
-
-    return asyncio.run(several())
+def ok(body: bytes = b"it", status: int = 200) -> Answer:
+    return Answer(status, memoryview(body))
 
 
-def test_what_is_for_another_client_is_read_by_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(b"one", Unplain(), HTTPError(403, "", b""), b"two")
-    assert reads(monkeypatch, store, 4) == [b"one", b"a None None", b"a None None", b"two"]
-    assert store.asked == ["us", "us", "fsspec", "us", "fsspec", "us"]
-    assert store.forgotten == 2
-    assert reads(monkeypatch, Store(Unplain()), 1, 3, 9) == [b"a 3 9"]
+def reads(monkeypatch: pytest.MonkeyPatch, store: Store, *calls: str, part: Any = None, wait_s: float = 0) -> list[Any]:
+    monkeypatch.setattr(_direct, "Transfers", lambda most: store)
+    monkeypatch.setattr(_direct, "wait_s", lambda turn, number: wait_s)
+    direct = Direct(store, 3)
+
+    async def each() -> list[Any]:
+        return [await direct.read([(path, part) for path in paths], 9, time.monotonic() + 99) for paths in calls]
+
+    found = asyncio.run(each())
+    return [[bytes(one) if isinstance(one, memoryview) else type(one) for one in each] for each in found]
+
+
+def test_answers_come_in_the_order_of_the_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(a=[ok(b"1")], b=[Unserved()], c=[Answer(404, memoryview(b"no"))], d=[ok(b"2")])
+    assert reads(monkeypatch, store, "abcd") == [[b"1", Unserved, HTTPError, b"2"]]
+    assert store.forgotten == 1
+
+
+def test_what_may_pass_is_tried_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(
+        a=[ConnectionResetError(), Answer(503, None), ok(b"1")], b=[ok(b"2")], c=[Answer(404, None)],
+        d=[TimeoutError()] * 5, e=[Unserved()],
+    )  # fmt: skip
+    assert reads(monkeypatch, store, "abcde") == [[b"1", b"2", HTTPError, TimeoutError, Unserved]]
+    assert store.asked == ["abcd", "ad", "ad", "d", "d"]
+
+
+def test_nothing_is_tried_again_that_would_come_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reads(monkeypatch, Store(a=[TimeoutError()]), "a", wait_s=100) == [[TimeoutError]]
+
+
+def test_what_no_request_can_be_made_for_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(a=[PermissionError("no credentials")], b=[])
+    assert reads(monkeypatch, store, "ab") == [[PermissionError, PermissionError]]
+    assert store.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "part", "found"),
+    [
+        (ok(status=206), (3, 5), b"it"),
+        (ok(status=200), (3, 5), Unserved),  # the first bytes, and not those
+        (Answer(200, None), (3, 5), Unserved),
+        (Answer(200, None), None, Unserved),
+        (Answer(403, memoryview(b"")), None, Unserved),
+        (Answer(416, None), (3, 5), HTTPError),
+    ],
+)
+def test_more_than_was_asked_for_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, answer: Answer, part: Any, found: Any
+) -> None:
+    assert reads(monkeypatch, Store(a=[answer]), "a", part=part) == [[found]]
 
 
 def test_a_store_whose_answers_are_never_for_us_is_left_to_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(*[Unplain()] * 7, b"one", *[Unplain()] * 8)
-    reads(monkeypatch, store, 20)
-    assert store.asked[-6:] == ["us", "fsspec", *["fsspec"] * 4]
-    assert (store.asked.count("us"), store.asked.count("fsspec")) == (16, 19)
-
-
-def test_other_errors_are_those_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (HTTPError(404, "gone", b""), ConnectionResetError("cut")):
-        store = Store(error)
-        with pytest.raises(type(error)):
-            reads(monkeypatch, store, 1)
-        assert store.asked == ["us"]
+    store = Store(a=[Answer(403, None)] * 8, b=[ok()])
+    reads(monkeypatch, store, *"aaaa", "b", *"aaaa", "a")
+    assert len(store.asked) == 9
+    store = Store(a=[Answer(403, None)] * 8)
+    assert reads(monkeypatch, store, *"aaaaaaaaaa") == [[Unserved]] * 10
+    assert len(store.asked) == 8
 
 
 @pytest.mark.parametrize(("files", "connections"), [(20_000, 256), (256, 128), (8, 16), (-1, 256)])

@@ -1,32 +1,37 @@
-"""Files, and parts of them, by our own client of HTTP: the ways of fsspec take more of a core than an image does."""
+"""Files, and parts of them, by libcurl: the clients that fsspec has take more of a core than an image does."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, final
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias, final
 
-from penstock.sources._http import Connections
-from penstock.sources._http_connection import HTTPError, Request, Unplain
-from penstock.sources._s3_gets import S3Gets
-from penstock.sources._web_gets import WebGets
+from penstock.sources._remote_errors import HTTPError, Unserved
+from penstock.sources._s3_requests import S3Requests
+from penstock.sources._transfers import Answer, Request, Transfers
+from penstock.sources._tries import TRIES, is_worth_a_try, wait_s
+from penstock.sources._web_requests import WebRequests
+
+Part: TypeAlias = tuple[int, int] | None  # from its first byte to the one behind its last; None for all of a file
 
 _ENOUGH = 8  # answers for another client, one after the other
+_DONE = (200, 206)
 
 
-class Gets(Protocol):
+class Requests(Protocol):
     """What requests to a store look like."""
 
-    authorities: str | None
-
-    async def request(self, path: str, part: tuple[int, int] | None) -> Request:
-        """What to send for a file, or for the part of it from its first byte to the one behind its last.
+    async def request(self, path: str, part: Part) -> Request:
+        """What to get for a file, or for a part of it.
 
         Raises:
-            Unplain: it is for another client.
+            Unserved: it is for another client.
         """
         ...
 
-    def told(self, error: HTTPError) -> Exception:
-        """What an answer means, in words; `Unplain` where another client may do better."""
+    def told(self, status: int, body: bytes) -> HTTPError | Unserved:
+        """What an answer means that is not of bytes; `Unserved` where another client may do better."""
         ...
 
     def forget(self, path: str) -> None:
@@ -36,57 +41,92 @@ class Gets(Protocol):
 
 @final
 class Direct:
-    """Reads files of a store, as fsspec does; and by fsspec what it cannot itself.
+    """Reads files of a store, as fsspec does.
 
     Args:
-        system: of fsspec's, to be used in the thread of its event loop.
-        gets: what requests to it look like.
+        requests: what they look like; used in the thread of fsspec's event loop, as is all here.
+        most: under way at a time.
     """
 
-    def __init__(self, system: Any, gets: Gets) -> None:
-        self._system, self._gets = system, gets
-        self._connections: Connections | None = None
-        self._unplain = 0
-
-    async def read(self, path: str, start: int | None = None, end: int | None = None) -> bytes | memoryview:
-        """A file, or a part of it.
-
-        Raises:
-            Exception: as the library has it, or `HTTPError`, or `ConnectionError`.
-        """
-        if self._unplain < _ENOUGH:
-            try:
-                blob = await self._get(path, None if start is None or end is None else (start, end))
-            except Unplain:
-                self._unplain += 1
-                self._gets.forget(path)
-            else:
-                self._unplain = 0
-                return blob
-        content: bytes = await self._system._cat_file(path, start=start, end=end)
-        return content
+    def __init__(self, requests: Requests, most: int) -> None:
+        self._requests, self._most = requests, most
+        self._transfers: Transfers | None = None
+        self._unserved = 0
 
     def close(self) -> None:
-        """Let go of all connections."""
-        if self._connections is not None:
-            self._connections.close()
+        """End what is under way, and all connections; from any thread."""
+        if self._transfers is not None:
+            self._transfers.close()
 
-    async def _get(self, path: str, part: tuple[int, int] | None) -> memoryview:
-        request = await self._gets.request(path, part)
-        if self._connections is None:
-            self._connections = Connections(self._gets.authorities)
+    async def read(
+        self, parts: Sequence[tuple[str, Part]], timeout_s: float, deadline: float
+    ) -> list[memoryview | Exception]:
+        """The bytes of files or parts; or what came of it: `Unserved` for what is to be asked of fsspec.
+
+        All are tried together, and what failed is tried again together.
+
+        Args:
+            parts: paths, as fsspec knows them, and what of them.
+            timeout_s: for each try. deadline: for all, by `time.monotonic`.
+        """
+        found: list[memoryview | Exception] = [Unserved("too many answers were")] * len(parts)
+        left = list(range(len(parts))) if self._unserved < _ENOUGH else []
+        for turn in range(TRIES):
+            if not left:
+                break
+            limit_s = min(timeout_s, deadline - time.monotonic())
+            answers = await self._tried([parts[number] for number in left], limit_s)
+            pause_s = wait_s(turn, time.monotonic_ns())
+            again = []
+            for number, answer in zip(left, answers, strict=True):
+                found[number] = answer
+                if isinstance(answer, Exception) and is_worth_a_try(answer, turn, pause_s, deadline):
+                    again.append(number)
+            left = again
+            await asyncio.sleep(pause_s if left else 0)
+        return found
+
+    async def _tried(self, parts: Sequence[tuple[str, Part]], timeout_s: float) -> list[memoryview | Exception]:
         try:
-            return await self._connections.get(request)
-        except HTTPError as error:
-            told = self._gets.told(error)
-        raise told
+            async with asyncio.timeout(timeout_s):
+                asked = [await self._asked(*part) for part in parts]
+        except Exception as error:  # the others would take as long to find out
+            return [error] * len(parts)
+        if self._transfers is None:
+            self._transfers = Transfers(self._most)
+        requests = [each for each in asked if isinstance(each, Request)]
+        answered: list[Answer | Exception] = await asyncio.wrap_future(self._transfers.get(requests, timeout_s))
+        answers = iter(answered)
+        found = [each if isinstance(each, Exception) else self._made_of(next(answers), each) for each in asked]
+        for (path, _), each in zip(parts, found, strict=True):
+            if isinstance(each, Unserved):
+                self._requests.forget(path)
+                self._unserved += 1
+            elif not isinstance(each, Exception):
+                self._unserved = 0
+        return found
+
+    async def _asked(self, path: str, part: Part) -> Request | Unserved:
+        try:
+            return await self._requests.request(path, part)
+        except Unserved as error:
+            return error
+
+    def _made_of(self, answer: Answer | Exception, request: Request) -> memoryview | Exception:
+        if isinstance(answer, Exception):
+            return answer
+        if answer.status not in _DONE:
+            return self._requests.told(answer.status, b"" if answer.body is None else answer.body.tobytes())
+        if answer.body is None or (request.part is not None and answer.status != _DONE[1]):
+            return Unserved("the answer has more than was asked for")
+        return answer.body
 
 
-def direct(system: Any) -> Direct | None:
+def direct(system: Any, most: int) -> Direct | None:
     """What reads from a file system of fsspec's more quickly than it does itself; None where nothing does."""
     name = f"{type(system).__module__}.{type(system).__name__}"
-    if name == "s3fs.core.S3FileSystem" and S3Gets.can_serve(system):
-        return Direct(system, S3Gets(system))
-    if name == "fsspec.implementations.http.HTTPFileSystem" and WebGets.can_serve(system):
-        return Direct(system, WebGets(system))
+    if name == "s3fs.core.S3FileSystem" and S3Requests.can_serve(system):
+        return Direct(S3Requests(system), most)
+    if name == "fsspec.implementations.http.HTTPFileSystem" and WebRequests.can_serve(system):
+        return Direct(WebRequests(system), most)
     return None

@@ -21,6 +21,22 @@ _DENIED = frozenset({401, 403})
 _MOST_LETTERS = 300  # a server's page of HTML is no help
 
 
+class HTTPError(Exception):
+    """What a server says instead of a file.
+
+    Attributes:
+        status: its number.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Unserved(Exception):
+    """This is for another client."""
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed a little later."""
     status = status_of(error)

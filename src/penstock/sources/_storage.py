@@ -10,15 +10,17 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from penstock.sources._direct import Direct, direct
-from penstock.sources._remote_errors import is_missing, is_passing, reason
+from penstock.sources._remote_errors import Unserved, is_missing, reason
+from penstock.sources._tries import TRIES, is_worth_a_try, wait_s
 from penstock.sources._urls import scrubbed, shown
 
+if TYPE_CHECKING:
+    from penstock.sources._direct import Direct
+
 _IN_FLIGHT = 100  # requests of a process; as many connections as aiohttp opens at most
-_DIRECT_IN_FLIGHT = 256  # where we connect ourselves; at 0.05 s for a request, 100 were 2,000 files a second at most
-_TRIES = 5  # with 0.1, 0.4, 1.6 and 6.4 s between them, and up to twice that
+_DIRECT_IN_FLIGHT = 256  # where libcurl connects; at 0.05 s for a request, 100 were 2,000 files a second at most
 _REQUEST_S = 90.0
 _TRIES_IN_TIME = 3  # that there is time for where nothing answers
 _LISTING_S = 900.0  # a folder of five million files, a thousand at a time; what is silent is found out before
@@ -142,7 +144,11 @@ class Storage:
         given = [(call[0], dict(zip(names, call[1:], strict=True))) for call in calls]
         if not opened.is_async:
             return [self._patiently(opened.own_system(self), method, *one, deadline) for one in given]
-        future = asyncio.run_coroutine_threadsafe(self._gathered(opened, method, given, deadline), opened.system.loop)
+        if opened.direct is not None and method == "cat_file":
+            answers = self._directly(opened, opened.direct, given, deadline)
+        else:
+            answers = self._gathered(opened, method, given, deadline)
+        future = asyncio.run_coroutine_threadsafe(answers, opened.system.loop)
         self._under_way.add(future)
         try:
             # A Ctrl-C that comes just before a wait begins is seen when it ends.
@@ -158,34 +164,45 @@ class Storage:
     async def _gathered(
         self, opened: _Opened, method: str, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
     ) -> list[Any]:
-        quick = opened.direct
-        ask = quick.read if quick is not None and method == "cat_file" else getattr(opened.system, f"_{method}")
+        ask = getattr(opened.system, f"_{method}")
 
         async def one(number: int, path: str, more: dict[str, Any]) -> Any:
             most_s = _LISTING_S if method == "find" else self._request_s
             async with opened.gate:
-                for turn in range(_TRIES):
+                for turn in range(TRIES):
                     try:
                         async with asyncio.timeout(min(most_s, deadline - time.monotonic())):
                             return await ask(path, **more)
                     except Exception as error:
-                        failed, wait_s = error, _wait_s(turn, number)
-                    if not _is_worth_a_try(failed, turn, wait_s, deadline):
+                        failed, pause_s = error, wait_s(turn, number)
+                    if not is_worth_a_try(failed, turn, pause_s, deadline):
                         break
-                    await asyncio.sleep(wait_s)
+                    await asyncio.sleep(pause_s)
             return failed
 
         return await asyncio.gather(*(one(number, *call) for number, call in enumerate(calls)))
 
+    async def _directly(
+        self, opened: _Opened, quick: Direct, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
+    ) -> list[Any]:
+        """As `_gathered`, by libcurl."""
+        parts = [(path, (more["start"], more["end"]) if more else None) for path, more in calls]
+        found: list[Any] = list(await quick.read(parts, self._request_s, deadline))
+        others = [number for number, each in enumerate(found) if isinstance(each, Unserved)]
+        answers = await self._gathered(opened, "cat_file", [calls[number] for number in others], deadline)
+        for number, answer in zip(others, answers, strict=True):
+            found[number] = answer
+        return found
+
     def _patiently(self, system: Any, method: str, path: str, more: dict[str, Any], deadline: float) -> Any:
-        for turn in range(_TRIES):
+        for turn in range(TRIES):
             try:
                 return getattr(system, method)(path, **more)
             except Exception as error:
-                failed, wait_s = error, _wait_s(turn, 0)
-            if not _is_worth_a_try(failed, turn, wait_s, deadline):
+                failed, pause_s = error, wait_s(turn, 0)
+            if not is_worth_a_try(failed, turn, pause_s, deadline):
                 break
-            time.sleep(wait_s)
+            time.sleep(pause_s)
         return failed
 
     def _open(self) -> _Opened:
@@ -233,26 +250,26 @@ class _Opened:
     Attributes:
         system: of fsspec's.
         direct: reads from it more quickly; None where nothing does.
-        gate: lets so many requests pass at a time.
         close: lets go of the connections of `direct`.
+        gate: lets so many requests of fsspec's pass at a time.
         pid: of the process that it belongs to.
         by_thread: one for each thread, where threads cannot share one.
     """
 
     system: Any
     direct: Direct | None
-    gate: asyncio.Semaphore
     close: Callable[[], Any] = lambda: None
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
     pid: int = field(default_factory=os.getpid)
     by_thread: threading.local = field(default_factory=threading.local)
 
     @classmethod
     def of(cls, system: Any) -> _Opened:
         """With what it is read by."""
-        quick = direct(system) if getattr(system, "async_impl", False) else None
-        opened = cls(system, quick, asyncio.Semaphore(_IN_FLIGHT if quick is None else _most_connections()))
+        quick = _direct(system) if getattr(system, "async_impl", False) else None
+        opened = cls(system, quick)
         if quick is not None:
-            opened.close = weakref.finalize(opened, _let_go, system.loop, quick, os.getpid())
+            opened.close = weakref.finalize(opened, _let_go, quick, os.getpid())
         return opened
 
     @property
@@ -266,9 +283,17 @@ class _Opened:
         return self.by_thread.system
 
 
-def _let_go(loop: asyncio.AbstractEventLoop, quick: Direct, pid: int) -> None:
-    if pid == os.getpid() and not loop.is_closed():
-        loop.call_soon_threadsafe(quick.close)
+def _direct(system: Any) -> Direct | None:
+    try:
+        from penstock.sources._direct import direct
+    except ImportError:  # without pycurl
+        return None
+    return direct(system, _most_connections())
+
+
+def _let_go(quick: Direct, pid: int) -> None:
+    if pid == os.getpid():  # connections belong to the process that has made them
+        quick.close()
 
 
 def _most_connections() -> int:
@@ -279,15 +304,6 @@ def _most_connections() -> int:
         return _DIRECT_IN_FLIGHT
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _DIRECT_IN_FLIGHT if files < 0 else max(16, min(_DIRECT_IN_FLIGHT, files // 2))
-
-
-def _wait_s(turn: int, number: int) -> float:
-    """How long to wait after a try, from 0. Requests that failed together do not come again together."""
-    return 0.1 * 4.0**turn * (1 + number % 8 / 8)
-
-
-def _is_worth_a_try(error: Exception, turn: int, wait_s: float, deadline: float) -> bool:
-    return turn + 1 < _TRIES and is_passing(error) and time.monotonic() + wait_s < deadline
 
 
 def _quick(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,262 @@
+"""Transfers by libcurl: many under way at a time, in a thread of their own.
+
+A request of 43 kB takes 0.11 ms of a core here, also where it is signed; 0.17 to 0.27 with aiohttp, 0.3 with obstore,
+1.2 with s3fs. Decoding and augmenting a small photograph takes 1.1. https://curl.se/libcurl/c/curl_multi_socket_action.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, NamedTuple, final
+
+from penstock.sources._curl import pycurl
+from penstock.sources._remote_errors import Unserved
+
+_CHUNK_BYTES = 256 << 10  # that libcurl hands on at a time: 16 KB as it is, and a call for each
+_MOST_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
+_PATIENCE_S = 5.0  # for the thread to end
+# What may pass. Anything else, as a certificate that is not trusted, is for another client.
+_PASSING = frozenset(
+    {
+        pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_PARTIAL_FILE, pycurl.E_GOT_NOTHING,
+        pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR,
+    }
+)  # fmt: skip
+
+
+class Request(NamedTuple):
+    """What to get.
+
+    Attributes:
+        url: where it is.
+        part: from its first byte to the one behind its last; None for all of it.
+        options: of libcurl, by the numbers that pycurl has for them.
+    """
+
+    url: str
+    part: tuple[int, int] | None
+    options: Mapping[int, Any]
+
+
+class Answer(NamedTuple):
+    """What a server says.
+
+    Attributes:
+        status: of HTTP.
+        body: what came with it; None for more than was asked for.
+    """
+
+    status: int
+    body: memoryview | None
+
+
+@dataclass(eq=False)
+class _Call:
+    """Requests that are answered together."""
+
+    future: Future[list[Answer | Exception]]
+    answers: list[Any]
+    left: int
+    timeout_s: float
+
+    def answer(self, number: int, answer: Answer | Exception) -> None:
+        self.answers[number] = answer
+        self.left -= 1
+        if not self.left and self.future.set_running_or_notify_cancel():
+            self.future.set_result(self.answers)
+
+
+@dataclass(eq=False)
+class _Transfer:
+    """One request of a call."""
+
+    call: _Call
+    number: int
+    request: Request
+    body: BytesIO
+
+
+@final
+class Transfers:
+    """Gets what is behind URLs. Connections are kept for the next request.
+
+    Args:
+        most: requests under way at a time; others wait.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._waiting: deque[_Transfer] = deque()
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._is_closed = self._has_cancelled = False
+        self._under_way: dict[pycurl.Curl, _Transfer] = {}
+        self._idle: list[pycurl.Curl] = []
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._due = float("inf")  # when libcurl wants to be called at the latest
+        self._thread = threading.Thread(target=self._run, name="penstock-transfers", daemon=True)
+        self._thread.start()
+
+    def get(self, requests: Sequence[Request], timeout_s: float) -> Future[list[Answer | Exception]]:
+        """Answers, in the order of the requests, when the last is there. Cancelling it ends what is under way.
+
+        Args:
+            requests: what to get.
+            timeout_s: for each, from when it is sent.
+
+        Returns:
+            For each an `Answer`, or the `TimeoutError`, `ConnectionError` or `Unserved` that came of it.
+        """
+        call = _Call(Future(), [None] * len(requests), len(requests), timeout_s)
+        with self._lock:
+            is_closed = self._is_closed
+            if not is_closed:
+                self._waiting.extend(_Transfer(call, number, each, BytesIO()) for number, each in enumerate(requests))
+        if is_closed or not requests:
+            call.future.set_result([Unserved("it is closed")] * len(requests))
+        call.future.add_done_callback(self._look_for_cancelled)
+        self._rouse()
+        return call.future
+
+    def close(self) -> None:
+        """End what is under way, as `Unserved`, and all connections."""
+        with self._lock:
+            self._is_closed = True
+        self._rouse()
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE_S)
+
+    def _look_for_cancelled(self, future: Future[Any]) -> None:
+        if future.cancelled():
+            self._has_cancelled = True
+            self._rouse()
+
+    def _rouse(self) -> None:
+        with contextlib.suppress(OSError):  # it has been roused often enough, or is over
+            self._wake.send(b"\0")
+
+    def _run(self) -> None:
+        multi = pycurl.CurlMulti()
+        multi.setopt(pycurl.M_MAXCONNECTS, self._most)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._set_due)
+        why: object = "it is closed"
+        try:
+            while not self._is_closed:
+                self._begin(multi)
+                self._act(multi)
+                self._finish(multi)
+        except BaseException as error:  # which nobody else would hear of
+            why = repr(error)
+        with self._lock:
+            self._is_closed = True
+        lost = [*self._under_way.values(), *self._waiting]
+        for handle in self._under_way:
+            with contextlib.suppress(pycurl.error):  # it has not been added
+                multi.remove_handle(handle)
+        multi.close()
+        for transfer in lost:
+            transfer.call.answer(transfer.number, Unserved(why))
+        for each in (self._selector, self._wake, self._woken):
+            each.close()
+
+    def _begin(self, multi: pycurl.CurlMulti) -> None:
+        if self._has_cancelled:
+            self._has_cancelled = False
+            for handle in [each for each, its in self._under_way.items() if its.call.future.cancelled()]:
+                multi.remove_handle(handle)  # which ends the connection
+                del self._under_way[handle]
+        while self._waiting and len(self._under_way) < self._most:
+            transfer = self._waiting.popleft()
+            if not transfer.call.future.cancelled():
+                handle = self._idle.pop() if self._idle else pycurl.Curl()
+                self._under_way[handle] = transfer
+                _prepare(handle, transfer)
+                multi.add_handle(handle)
+
+    def _act(self, multi: pycurl.CurlMulti) -> None:
+        """Wait until something happens, and let libcurl go on with it."""
+        wait_s = None if self._due == float("inf") else max(0.0, self._due - time.monotonic())
+        for key, events in self._selector.select(wait_s):
+            if key.fileobj is self._woken:
+                self._woken.recv(1 << 12)
+            else:
+                multi.socket_action(key.fd, events)  # whose bits are those of selectors
+        if time.monotonic() >= self._due:
+            self._due = float("inf")
+            multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _finish(self, multi: pycurl.CurlMulti) -> None:
+        more = True
+        while more:
+            more, came, failed = multi.info_read()
+            for handle in came:
+                self._answer(multi, handle, _answer(handle, self._under_way[handle].body.getbuffer()))
+            for handle, number, words in failed:
+                self._answer(multi, handle, _meaning(handle, number, words))
+
+    def _answer(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, answer: Answer | Exception) -> None:
+        multi.remove_handle(handle)
+        transfer = self._under_way.pop(handle)
+        handle.reset()  # else it holds the body
+        self._idle.append(handle)
+        transfer.call.answer(transfer.number, answer)
+
+    def _watch(self, event: int, descriptor: int, *_: Any) -> None:
+        """What libcurl wants to know of a socket: `POLL_IN` and `POLL_OUT` have the bits of selectors."""
+        is_known = descriptor in self._selector.get_map()
+        if event == pycurl.POLL_REMOVE:
+            if is_known:
+                self._selector.unregister(descriptor)
+        elif is_known:
+            self._selector.modify(descriptor, event)
+        else:
+            self._selector.register(descriptor, event)
+
+    def _set_due(self, wait_ms: int) -> None:
+        self._due = float("inf") if wait_ms < 0 else time.monotonic() + wait_ms / 1000
+
+
+def _prepare(handle: pycurl.Curl, transfer: _Transfer) -> None:
+    request = transfer.request
+    handle.setopt(pycurl.URL, request.url)
+    handle.setopt(pycurl.WRITEDATA, transfer.body)
+    handle.setopt(pycurl.NOSIGNAL, 1)  # which would reach the main thread
+    handle.setopt(pycurl.BUFFERSIZE, _CHUNK_BYTES)
+    handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # many connections, instead of turns on one
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * transfer.call.timeout_s)))
+    size = _MOST_BYTES
+    if request.part is not None:
+        start, end = request.part
+        handle.setopt(pycurl.RANGE, f"{start}-{end - 1}")
+        size = end - start
+    handle.setopt(pycurl.MAXFILESIZE_LARGE, size)
+    for option, value in request.options.items():
+        handle.setopt(option, value)
+
+
+def _answer(handle: pycurl.Curl, body: memoryview) -> Answer | Exception:
+    # libcurl takes a head that is cut short for one that has no more to say.
+    if not body and handle.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0:
+        return ConnectionResetError("the server ended the connection")
+    return Answer(handle.getinfo(pycurl.RESPONSE_CODE), body)
+
+
+def _meaning(handle: pycurl.Curl, number: int, words: str) -> Answer | Exception:
+    if number == pycurl.E_FILESIZE_EXCEEDED:
+        return Answer(handle.getinfo(pycurl.RESPONSE_CODE), None)
+    if number == pycurl.E_OPERATION_TIMEDOUT:
+        return TimeoutError(words)
+    return ConnectionError(words) if number in _PASSING else Unserved(words)
