@@ -105,6 +105,7 @@ class Transfers:
         self._idle: list[pycurl.Curl] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
+        self._watched: set[int] = set()
         self._due = float("inf")  # when libcurl wants to be called at the latest
         self._thread = threading.Thread(target=self._run, name="penstock-transfers", daemon=True)
         self._thread.start()
@@ -216,13 +217,14 @@ class Transfers:
 
     def _watch(self, event: int, descriptor: int, *_: Any) -> None:
         """What libcurl wants to know of a socket: `POLL_IN` and `POLL_OUT` have the bits of selectors."""
-        is_known = descriptor in self._selector.get_map()
         if event == pycurl.POLL_REMOVE:
-            if is_known:
+            if descriptor in self._watched:
+                self._watched.remove(descriptor)
                 self._selector.unregister(descriptor)
-        elif is_known:
+        elif descriptor in self._watched:
             self._selector.modify(descriptor, event)
         else:
+            self._watched.add(descriptor)
             self._selector.register(descriptor, event)
 
     def _set_due(self, wait_ms: int) -> None:
