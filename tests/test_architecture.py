@@ -104,7 +104,7 @@ def test_importing_penstock_imports_no_framework() -> None:
         "import sys, penstock, penstock.feeding._feeder, penstock.batches._images, penstock.monitor\n"
         "import penstock.feeding.executors._ray, penstock.feeding.executors._ray_worker\n"
         "heavy = {'keras', 'jax', 'torch', 'tensorflow', 'ray', 'mlflow', 'matplotlib', 'pandas', 'rich', 'typer',\n"
-        "    'prometheus_client', 'fsspec', 'aiohttp', 'sqlalchemy', 'datasets', 'pyarrow'}\n"
+        "    'prometheus_client', 'fsspec', 'aiohttp', 'pycurl', 'sqlalchemy', 'datasets', 'pyarrow'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from concurrent.futures import Future
 from typing import Any
 
+import fsspec
 import pytest
 
 from penstock.sources import _direct, _storage
@@ -119,3 +121,8 @@ def test_connections_leave_room_for_other_files(monkeypatch: pytest.MonkeyPatch,
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (files, files))
     assert _storage._most_connections() == connections
+
+
+def test_without_pycurl_fsspec_reads_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "penstock.sources._direct", None)
+    assert _storage._direct(fsspec.filesystem("http")) is None

@@ -124,9 +124,7 @@ def test_requests_are_addressed_and_signed_as_botocore_does(
     check_signature(path, headers, options.get("token"))
 
 
-@pytest.mark.parametrize(
-    "key", ["a b+c&d=e;f,g.jpg", "日本/ß.jpg", "100%.jpg", "a//b/...jpg", "!'()*~_-.jpg", "%2e"]
-)
+@pytest.mark.parametrize("key", ["a b+c&d=e;f,g.jpg", "日本/ß.jpg", "100%.jpg", "a//b/...jpg", "!'()*~_-.jpg", "%2e"])
 def test_any_name_is_signed_as_botocore_does(system: Callable[..., Any], key: str) -> None:
     path, headers = sent(asked(system(), f"bucket/{key}"))
     assert unquote(path) == f"/{key}"
