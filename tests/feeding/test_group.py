@@ -19,7 +19,7 @@ from penstock._pending import Pending
 from penstock._types import ArraySpec, BadSample, BatchSpec, FillReport, Step
 from penstock.feeding import _feeder
 from penstock.feeding._feeder import Feeder
-from penstock.feeding._group import group_size, joined, part_of, parted
+from penstock.feeding._group import group_size, joined, parted, reports_of
 from penstock.feeding._plan import Plan, Shard
 from penstock.feeding.executors._threads import ThreadExecutor
 
@@ -322,17 +322,18 @@ def test_joined_and_parted_again_every_sample_is_where_it_was(
 def test_the_parts_of_a_report_add_up() -> None:
     steps = [Step(0, number, 9, np.arange(4)) for number in range(3)]
     report = FillReport(12, {"read": 0.3, "transform": 0.6}, cpu_s=0.9, cache_hits=7, notes=("full",))
-    parts = [part_of(report, step, number, 3) for number, step in enumerate(steps)]
-    assert sum(part.samples for part in parts if part) == 12
-    assert sum(part.cache_hits for part in parts if part) == 7
-    assert sum(part.cpu_s for part in parts if part) == pytest.approx(0.9)
-    assert sum(part.seconds["transform"] for part in parts if part) == pytest.approx(0.6)
-    assert all(part.notes == ("full",) for part in parts if part)
+    parts = reports_of(report, steps)
+    assert parts is not None
+    assert sum(part.samples for part in parts) == 12
+    assert sum(part.cache_hits for part in parts) == 7
+    assert sum(part.cpu_s for part in parts) == pytest.approx(0.9)
+    assert sum(part.seconds["transform"] for part in parts) == pytest.approx(0.6)
+    assert all(part.notes == ("full",) for part in parts)
 
 
 @pytest.mark.parametrize("more", [{"rows": (3,)}, {"objects": []}, {"structure": 1}, {"indices": np.arange(3)}])
 def test_a_report_of_something_special_has_no_parts(more: dict[str, Any]) -> None:
-    assert part_of(FillReport(4, {}, **more), Step(0, 0, 1, np.arange(2)), 0, 2) is None
+    assert reports_of(FillReport(4, {}, **more), [Step(0, 0, 1, np.arange(2))] * 2) is None
 
 
 @pytest.mark.parametrize(("semantics", "is_joined"), [("corrected", True), ("keras", False)])

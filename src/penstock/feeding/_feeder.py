@@ -30,7 +30,7 @@ from penstock._errors import FlowClosed, WorkerError
 from penstock._pending import Pending
 from penstock._types import Array, BatchMaker, BatchSpec, Executor, FillReport, Step, Trace, WorkerId
 from penstock.feeding._batch import Batch
-from penstock.feeding._group import SLOW_S, group_size, joined, part_of, parted
+from penstock.feeding._group import SLOW_S, group_size, joined, parted, reports_of
 from penstock.feeding._plan import Steps
 from penstock.feeding._room import check_room
 from penstock.feeding._slots import Lease, SlotPool
@@ -46,7 +46,6 @@ class _Making(NamedTuple):
     """Somebody is at it, or was: alone, or as one of some batches that are made as one."""
 
     future: Pending[FillReport]
-    number: int = 0
     together: int = 1
 
 
@@ -57,6 +56,7 @@ class _Entry:
     step: Step
     arrays: list[Array]
     making: _Making | None
+    report: FillReport | None = None  # of one of some batches that were made as one
 
 
 @final
@@ -402,17 +402,17 @@ class Feeder:
         future = self._executor.submit(step, arrays)
         if count == 1:
             return [_Entry(position, shuffled, step, arrays, _Making(future))]
-        steps = steps[:count]
+        steps, making = steps[:count], _Making(future, count)
         return [
-            _Entry(position + number, shuffled, step, own, _Making(future, number, count))
+            _Entry(position + number, shuffled, step, own, making)
             for number, (step, own) in enumerate(zip(steps, parted(arrays, steps), strict=True))
         ]
 
     def _wait(self, entry: _Entry) -> FillReport:
-        while True:
+        while entry.report is None:
             if entry.making is None:
                 entry.making = _Making(self._executor.submit(entry.step, entry.arrays))
-            future, number, together = entry.making
+            future, together = entry.making
             patience_s = None if self._timeout_s is None else together * self._timeout_s
             while not self._closing and not future.done():
                 if not future.wait(patience_s):
@@ -433,10 +433,14 @@ class Feeder:
             else:
                 if together == 1:
                     return report
-                part = part_of(report, entry.step, number, together)
-                if part is not None:
-                    return part
-                entry.making = None  # alone, it tells what is wrong with which batch
+                entries = [each for each in self._queue if each.making is entry.making]
+                reports = reports_of(report, [each.step for each in entries])
+                if reports is None:
+                    entry.making = None  # alone, it tells what is wrong with which batch
+                    continue
+                for each, its in zip(entries, reports, strict=True):
+                    each.report = its
+        return entry.report
 
     def _drop(self) -> None:
         """Forget batches; one that a worker is at keeps its slot until the worker is done."""

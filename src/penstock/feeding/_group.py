@@ -8,7 +8,6 @@ ms, two threads make 1.85 times as many as one that way, and 1.7 times one by on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -49,28 +48,33 @@ def joined(steps: Sequence[Step]) -> tuple[Step, int]:
             count += 1
     if count == 1:
         return first, 1
-    return replace(first, indices=np.concatenate([step.indices for step in steps[:count]])), count
+    indices = np.concatenate([step.indices for step in steps[:count]])
+    return Step(first.epoch, first.number, first.steps_per_epoch, indices), count
 
 
 def parted(arrays: Sequence[Array], steps: Sequence[Step]) -> list[list[Array]]:
     """What each of some steps has of the arrays of all of them."""
-    stops = np.cumsum([len(step.indices) for step in steps]).tolist()
-    return [[array[start:stop] for array in arrays] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+    parts, start = [], 0
+    for step in steps:
+        stop = start + len(step.indices)
+        parts.append([array[start:stop] for array in arrays])
+        start = stop
+    return parts
 
 
-def part_of(report: FillReport, step: Step, number: int, count: int) -> FillReport | None:
-    """What a report of `count` batches says of one of them; None where only that batch by itself can tell.
-
-    Args:
-        step: the batch.
-        number: which of them it is, from 0.
-    """
+def reports_of(report: FillReport, steps: Sequence[Step]) -> list[FillReport] | None:
+    """What a report of several batches says of each; None where only each batch by itself can tell."""
     if report.bad or any(own is not None for own in (report.objects, report.rows, report.structure, report.indices)):
         return None
-    return FillReport(
-        len(step.indices),
-        {stage: seconds / count for stage, seconds in report.seconds.items()},
-        cpu_s=report.cpu_s / count,
-        cache_hits=report.cache_hits * (number + 1) // count - report.cache_hits * number // count,
-        notes=report.notes,
-    )
+    count, hits = len(steps), report.cache_hits
+    seconds = {stage: seconds / count for stage, seconds in report.seconds.items()}
+    return [
+        FillReport(
+            len(step.indices),
+            seconds,
+            cpu_s=report.cpu_s / count,
+            cache_hits=hits * (number + 1) // count - hits * number // count,
+            notes=report.notes,
+        )
+        for number, step in enumerate(steps)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,6 @@ def _run_kernel(
     byte_border = augmentation.fill_mode != "grid-constant" or augmentation.cval in range(256)
     packs = pixels.flat.dtype == np.uint8 and pixels.channels <= _PACKABLE and byte_border
     (height, width), channels = pixels.size, pixels.channels
-    size = height * width * channels
     kernel = _kernels.render_packed if packs else _kernels.render_planes
     kernel(
         pixels.flat,
@@ -197,10 +197,15 @@ def _run_kernel(
         numbers[0].astype(kind),
         numbers[1].astype(kind),
         out.reshape(-1),
-        np.array(
-            (size, width, 1, height * width) if rendering.channels_first else (size, width * channels, channels, 1)
-        ),
+        _strides(height, width, channels, rendering.channels_first),
     )
+
+
+@lru_cache(64)
+def _strides(height: int, width: int, channels: int, channels_first: bool) -> Array:
+    """Elements from one sample, row, column and channel to the next; made once, since each batch asks again."""
+    size = height * width * channels
+    return np.array((size, width, 1, height * width) if channels_first else (size, width * channels, channels, 1))
 
 
 def _neutral(channels: int) -> tuple[Standardization, tuple[Array, Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,11 @@ class ArraySource:
     def __len__(self) -> int:
         return len(self.images)
 
+    @cached_property
+    def _is_readable(self) -> bool:
+        images = self.images
+        return images.flags.c_contiguous and images.dtype.isnative and images.dtype in _READABLE
+
     def take(self, indices: Indices, dtype: np.dtype[Any] | None = None) -> tuple[Array, Indices]:
         """A C-contiguous array that holds the asked-for images, and where in it they are.
 
@@ -36,11 +42,10 @@ class ArraySource:
                 values where kernels do not read that.
         """
         images = self.images
-        readable = images.dtype.isnative and images.dtype in _READABLE
+        if self._is_readable and dtype in (None, images.dtype):
+            return np.asarray(images), indices
         own = images.dtype.newbyteorder("=")
         if own not in _READABLE:
             own = np.dtype(np.float32 if own.itemsize <= 2 else np.float64)
         wanted = dtype or own
-        if images.flags.c_contiguous and readable and wanted == images.dtype:
-            return np.asarray(images), indices
         return np.ascontiguousarray(images[indices]).astype(wanted, copy=False), np.arange(len(indices))
