@@ -55,7 +55,7 @@ bench: $(DEV)
 	$(BIN)/python -m penstock.bench --rows plan-cost plan-waiting plan-latency --out benchmarks/records/plan.json
 	$(BIN)/python -m penstock.bench plan benchmarks/records/plan.json guide/planning.md
 	$(BIN)/penstock bench images --out $(RECORDS)/study_images.json
-	$(BIN)/penstock bench train --batch-size 32,256,1024,4096 --workers 1,2,4 --executor threads --rounds 3 --out $(RECORDS)/study_train_memory.json
+	$(BIN)/penstock bench train --batch-size 32,256,1024 --workers 1,2 --executor threads --rounds 3 --images 1024 --out $(RECORDS)/study_train_memory.json
 	$(BIN)/penstock bench train --dataset cats-dogs --cold --out $(RECORDS)/study_train_disk.json
 	$(BIN)/python -m penstock.bench study README.md $(RECORDS)/study_*.json
 	$(BIN)/python -m penstock.bench before-after --out benchmarks/records/before_after.json
