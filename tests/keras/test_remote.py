@@ -25,7 +25,7 @@ import pytest
 import penstock
 from penstock import Flow, ImageDataGenerator, ImageError
 from penstock.keras._run_params import flow_params, listed_files
-from penstock.sources import _direct, _storage
+from penstock.sources import _direct, _file_system, _storage
 from penstock.sources._remote_folders import list_folders
 from penstock.tracking._files import files_fingerprint, listed_fingerprint
 from photographs import write_photographs
@@ -104,7 +104,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sending requests."""
     if request.param == "by fsspec":
-        monkeypatch.setattr(_storage, "_direct", lambda system: None)
+        monkeypatch.setattr(_file_system, "_direct", lambda system: None)
 
 
 def flow_from(directory: Any, **options: Any) -> Flow:

@@ -11,7 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from penstock.sources import _direct, _storage
+from penstock.sources import _direct, _file_system
 from penstock.sources._direct import Direct
 from penstock.sources._remote_errors import HTTPError, Unserved
 from penstock.sources._transfers import Answer, Request
@@ -120,9 +120,9 @@ def test_a_store_whose_answers_are_never_for_us_is_left_to_fsspec(monkeypatch: p
 def test_connections_leave_room_for_other_files(monkeypatch: pytest.MonkeyPatch, files: int, connections: int) -> None:
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (files, files))
-    assert _storage._most_connections() == connections
+    assert _file_system._most_connections() == connections
 
 
 def test_without_pycurl_fsspec_reads_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "penstock.sources._direct", None)
-    assert _storage._direct(fsspec.filesystem("http")) is None
+    assert _file_system._direct(fsspec.filesystem("http")) is None

@@ -121,6 +121,16 @@ def test_redirects_are_followed_where_they_may_be(transfers: Transfers, serve: C
     assert isinstance(error, Unserved)
 
 
+@pytest.mark.parametrize("place", ["file:///etc/hosts", "ftp://127.0.0.1/a"])
+def test_a_server_sends_us_nowhere_but_to_the_web(
+    transfers: Transfers, serve: Callable[..., Server], place: str
+) -> None:
+    moved = answer(b"", "302 Found", f"Location: {place}\r\n")
+    for url in (serve([[moved]]).url, place):
+        (error,) = got(transfers, url, FOLLOWLOCATION=1)
+        assert isinstance(error, Unserved)
+
+
 def test_nobody_there_is_an_error_in_words(transfers: Transfers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -6,12 +6,11 @@ import asyncio
 import os
 import threading
 import time
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
+from penstock.sources._file_system import FileSystem
 from penstock.sources._remote_errors import Unserved, is_missing, reason
 from penstock.sources._tries import TRIES, is_worth_a_try, wait_s
 from penstock.sources._urls import scrubbed, shown
@@ -19,8 +18,6 @@ from penstock.sources._urls import scrubbed, shown
 if TYPE_CHECKING:
     from penstock.sources._direct import Direct
 
-_IN_FLIGHT = 100  # requests of a process; as many connections as aiohttp opens at most
-_DIRECT_IN_FLIGHT = 256  # where libcurl connects; at 0.05 s for a request, 100 were 2,000 files a second at most
 _REQUEST_S = 90.0
 _TRIES_IN_TIME = 3  # that there is time for where nothing answers
 _LISTING_S = 900.0  # a folder of five million files, a thousand at a time; what is silent is found out before
@@ -28,10 +25,6 @@ _LOOK_S = 0.5
 _SHARE = 0.9  # of the time for a batch; its error has to be there before the batch itself is given up
 _FINDS = ("s3", "s3a", "gs", "gcs")  # that list all files below a folder in one go, and say what goes wrong
 _DEEPEST = 64  # folders within folders; deeper ones are links that lead back
-_PACKAGES = {
-    "s3": "penstock[s3]", "s3a": "penstock[s3]", "gs": "penstock[gcs]", "gcs": "penstock[gcs]",
-    "http": "penstock[remote]", "https": "penstock[remote]",
-}  # fmt: skip
 
 
 @final
@@ -56,7 +49,7 @@ class Storage:
         self._limit_s = None if timeout_s is None else _SHARE * timeout_s
         self._request_s = _REQUEST_S if self._limit_s is None else min(_REQUEST_S, self._limit_s / _TRIES_IN_TIME)
         self._lock = threading.Lock()
-        self._opened: _Opened | None = None
+        self._opened: FileSystem | None = None
         self._under_way: set[Future[Any]] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -143,7 +136,7 @@ class Storage:
             opened.system.retries = 1 if method == "cat_file" else type(opened.system).retries
         given = [(call[0], dict(zip(names, call[1:], strict=True))) for call in calls]
         if not opened.is_async:
-            return [self._patiently(opened.own_system(self), method, *one, deadline) for one in given]
+            return [self._patiently(opened.of_thread(), method, *one, deadline) for one in given]
         if opened.direct is not None and method == "cat_file":
             answers = self._directly(opened, opened.direct, given, deadline)
         else:
@@ -162,7 +155,7 @@ class Storage:
             self._under_way.discard(future)
 
     async def _gathered(
-        self, opened: _Opened, method: str, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
+        self, opened: FileSystem, method: str, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
     ) -> list[Any]:
         ask = getattr(opened.system, f"_{method}")
 
@@ -183,7 +176,7 @@ class Storage:
         return await asyncio.gather(*(one(number, *call) for number, call in enumerate(calls)))
 
     async def _directly(
-        self, opened: _Opened, quick: Direct, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
+        self, opened: FileSystem, quick: Direct, calls: Sequence[tuple[str, dict[str, Any]]], deadline: float
     ) -> list[Any]:
         """As `_gathered`, by libcurl."""
         parts = [(path, (more["start"], more["end"]) if more else None) for path, more in calls]
@@ -205,113 +198,11 @@ class Storage:
             time.sleep(pause_s)
         return failed
 
-    def _open(self) -> _Opened:
+    def _open(self) -> FileSystem:
         opened = self._opened
         if opened is not None and opened.pid == os.getpid():
             return opened
         with self._lock:
             if self._opened is None or self._opened.pid != os.getpid():
-                self._opened = _Opened.of(self.system())
+                self._opened = FileSystem.opened(self._url, self._options)
             return self._opened
-
-    def system(self) -> Any:
-        """A file system of fsspec's, for this process, and where threads cannot share one, for this thread.
-
-        Raises:
-            ImportError: a package is not installed; it says which.
-            ValueError: no such protocol, or options that it does not take.
-        """
-        protocol = self._protocol
-        try:
-            import fsspec
-        except ImportError as error:
-            raise ImportError(
-                f"{shown(self._url)!r} is read by fsspec. Install it with "
-                f'`pip install "{_PACKAGES.get(protocol, "penstock[remote]")}"`.'
-            ) from error
-        try:
-            # fsspec keeps it for the next flow, since connecting to S3 takes half a second; but no listing from before.
-            options = {**_quick(protocol, self._options), "use_listings_cache": False}
-            system, _ = fsspec.url_to_fs(self._url, **options)
-        except ImportError as error:
-            known = _PACKAGES.get(protocol)
-            hint = f'Install it with `pip install "{known}"`' if known else scrubbed(str(error), "", self._options)
-            raise ImportError(f"{shown(self._url)!r} needs a package that is not installed. {hint}.") from None
-        except Exception as error:  # whatever it makes of an option that it does not know
-            said = scrubbed(str(error), self._url, self._options)
-            raise ValueError(f"{shown(self._url)!r} cannot be opened by fsspec: {said}") from None
-        return system
-
-
-@dataclass
-class _Opened:
-    """A file system in this process.
-
-    Attributes:
-        system: of fsspec's.
-        direct: reads from it more quickly; None where nothing does.
-        close: lets go of the connections of `direct`.
-        gate: lets so many requests of fsspec's pass at a time.
-        pid: of the process that it belongs to.
-        by_thread: one for each thread, where threads cannot share one.
-    """
-
-    system: Any
-    direct: Direct | None
-    close: Callable[[], Any] = lambda: None
-    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
-    pid: int = field(default_factory=os.getpid)
-    by_thread: threading.local = field(default_factory=threading.local)
-
-    @classmethod
-    def of(cls, system: Any) -> _Opened:
-        """With what it is read by."""
-        quick = _direct(system) if getattr(system, "async_impl", False) else None
-        opened = cls(system, quick)
-        if quick is not None:
-            opened.close = weakref.finalize(opened, _let_go, quick, os.getpid())
-        return opened
-
-    @property
-    def is_async(self) -> bool:
-        return bool(getattr(self.system, "async_impl", False))
-
-    def own_system(self, storage: Storage) -> Any:
-        """The one of the calling thread."""
-        if not hasattr(self.by_thread, "system"):
-            self.by_thread.system = storage.system()
-        return self.by_thread.system
-
-
-def _direct(system: Any) -> Direct | None:
-    try:
-        from penstock.sources._direct import direct
-    except ImportError:  # without pycurl
-        return None
-    return direct(system, _most_connections())
-
-
-def _let_go(quick: Direct, pid: int) -> None:
-    if pid == os.getpid():  # connections belong to the process that has made them
-        quick.close()
-
-
-def _most_connections() -> int:
-    """Of a process, which has to open files beside them."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return _DIRECT_IN_FLIGHT
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _DIRECT_IN_FLIGHT if files < 0 else max(16, min(_DIRECT_IN_FLIGHT, files // 2))
-
-
-def _quick(protocol: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with what lets many small files through; the user's own stand.
-
-    By itself s3fs asks for the size of each object before the object, and botocore opens ten connections.
-    """
-    if protocol not in ("s3", "s3a"):
-        return dict(options)
-    config = {"max_pool_connections": _IN_FLIGHT, "retries": {"max_attempts": 0}, **options.get("config_kwargs", {})}
-    return {"max_concurrency": 1, **options, "config_kwargs": config}

@@ -23,6 +23,7 @@ from penstock.sources._remote_errors import Unserved
 
 _CHUNK_BYTES = 256 << 10  # that libcurl hands on at a time: 16 KB as it is, and a call for each
 _MOST_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
+_PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _PATIENCE_S = 5.0  # for the thread to end
 # What may pass. Anything else, as a certificate that is not trusted, is for another client.
 _PASSING = frozenset(
@@ -235,6 +236,8 @@ def _prepare(handle: pycurl.Curl, transfer: _Transfer) -> None:
     request = transfer.request
     handle.setopt(pycurl.URL, request.url)
     handle.setopt(pycurl.WRITEDATA, transfer.body)
+    handle.setopt(pycurl.PROTOCOLS, _PROTOCOLS)
+    handle.setopt(pycurl.REDIR_PROTOCOLS, _PROTOCOLS)  # no server sends us to files of this machine
     handle.setopt(pycurl.NOSIGNAL, 1)  # which would reach the main thread
     handle.setopt(pycurl.BUFFERSIZE, _CHUNK_BYTES)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # many connections, instead of turns on one
