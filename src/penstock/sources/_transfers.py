@@ -100,14 +100,17 @@ class Transfers:
         most: requests under way at a time; others wait.
 
     Raises:
-        pycurl.error, OSError: no more files can be opened.
+        OSError: no more files can be opened.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._waiting: deque[_Transfer] = deque()
-        multi = pycurl.CurlMulti()  # here, where somebody hears of it that no more files can be opened
+        try:
+            multi = pycurl.CurlMulti()  # not in the thread, where nobody hears of it
+        except pycurl.error as error:
+            raise OSError(f"{error}. Look whether more files may be open (`ulimit -n`)") from None
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
