@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,12 @@ def test_another_libcurl_is_passed_by_where_that_is_safe(monkeypatch: pytest.Mon
     _curl._loaded()
     assert flags == [before | 8]
     assert sys.getdlopenflags() == before
+
+
+@pytest.mark.parametrize("change", [{"version_info": lambda: (11, "8.3.0", 0x080300)}, {"AWS_SIGV4": None}])
+def test_an_old_one_is_as_good_as_none(change: dict[str, Any]) -> None:
+    names = {**vars(_curl.pycurl), **change}
+    old = SimpleNamespace(**{name: each for name, each in names.items() if each is not None})
+    with pytest.raises(ImportError, match="too old: PycURL/"):
+        _curl._fit(old)
+    assert _curl._fit(_curl.pycurl) is _curl.pycurl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -39,7 +40,7 @@ class Store:
     def forget(self, path: str) -> None:
         self.forgotten += 1
 
-    def get(self, requests: list[Request], timeout_s: float) -> Future[list[Any]]:
+    def get(self, requests: list[Request], timeout_s: float, deadline: float) -> Future[list[Any]]:
         future = Future[list[Any]]()
         self.asked.append("".join(each.url for each in requests))
         future.set_result([self.answers[each.url].pop(0) for each in requests])
@@ -105,6 +106,32 @@ def test_more_than_was_asked_for_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, answer: Answer, part: Any, found: Any
 ) -> None:
     assert reads(monkeypatch, Store(a=[answer]), "a", part=part) == [[found]]
+
+
+def test_without_files_to_open_nobody_waits() -> None:
+    resource = pytest.importorskip("resource")
+    direct = Direct(Store(a=[ok(), ok()]), 3)
+
+    async def read() -> Any:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            return await direct.read([("a", None)], 9, time.monotonic() + 99)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    (found,) = asyncio.run(asyncio.wait_for(read(), 30))
+    assert isinstance(found, OSError)
+    assert "ulimit -n" in str(found)
+
+
+def test_what_is_closed_before_it_has_begun_stays_closed() -> None:
+    threads = threading.active_count()
+    direct = Direct(Store(a=[ok()]), 3)
+    direct.close()
+    found = asyncio.run(direct.read([("a", None)], 9, time.monotonic() + 99))
+    assert [type(each) for each in found] == [Unserved]
+    assert threading.active_count() == threads
 
 
 def test_a_store_whose_answers_are_never_for_us_is_left_to_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:

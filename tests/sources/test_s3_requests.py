@@ -200,6 +200,15 @@ def test_proxies_and_authorities_are_those_of_botocore(
     assert asked(made).options[pycurl.CAINFO] == str(authorities)
 
 
+def test_nothing_shows_credentials(system: Callable[..., Any]) -> None:
+    made = S3Requests(system(token="a token"))
+    request = sync(made._system.loop, made.request, "bucket/a", None)
+    shown = repr([request, made._forms, made._forms["bucket"].keys])
+    assert "https://bucket.s3.eu-central-1.amazonaws.com/a" in shown
+    assert SECRET not in shown
+    assert "a token" not in shown
+
+
 def test_what_s3_says_is_understood() -> None:
     def told(status: int, body: bytes) -> Exception:
         return S3Requests(None).told(status, body)

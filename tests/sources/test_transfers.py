@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
@@ -97,6 +98,12 @@ def test_what_servers_say_comes_with_its_number(transfers: Transfers, serve: Cal
     assert len(server.heads) == 1
 
 
+@pytest.mark.parametrize("end", ["Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Connection: close\r\n\r\n"])
+def test_an_error_may_come_without_a_length(transfers: Transfers, serve: Callable[..., Server], end: str) -> None:
+    server = serve([[f"HTTP/1.1 404 Not Found\r\n{end}".encode()], None])
+    assert got(transfers, server.url) == [Answer(404, memoryview(b""))]
+
+
 def test_a_part_is_asked_for_as_a_range(transfers: Transfers, serve: Callable[..., Server]) -> None:
     server = serve([[answer(b"12345", "206 Partial Content")]])
     assert got(transfers, server.url, part=(10, 15)) == [Answer(206, memoryview(b"12345"))]
@@ -168,6 +175,51 @@ def test_no_more_are_under_way_than_agreed_and_answers_keep_their_order(
     assert behind.result(PATIENCE_S)[0].status == 200
 
 
+def test_who_waits_for_a_turn_waits_no_longer_than_agreed(serve: Callable[..., Server]) -> None:
+    transfers = Transfers(1)
+    silent, late = serve([[]]), serve([[answer()]])
+    before = asked(transfers, silent.url)
+    assert silent.asked.acquire(timeout=PATIENCE_S)
+    behind = transfers.get([Request(late.url, None, {})] * 2, PATIENCE_S, time.monotonic())
+    before.cancel()
+    assert [type(each) for each in behind.result(PATIENCE_S)] == [TimeoutError, TimeoutError]
+    hurried = transfers.get([Request(serve([[]]).url, None, {})], PATIENCE_S, time.monotonic() + 0.2)
+    assert [type(each) for each in hurried.result(PATIENCE_S)] == [TimeoutError]
+    assert not late.heads
+    transfers.close()
+
+
+def test_a_value_that_is_none_harms_no_other_request(transfers: Transfers, serve: Callable[..., Server]) -> None:
+    server = serve([[answer()]])
+    other = Request(server.url, None, {pycurl.PASSWORD: "geheim-ä"})
+    odd, plain = transfers.get([other, Request(server.url, None, {})], PATIENCE_S).result(PATIENCE_S)
+    assert isinstance(odd, Unserved)
+    assert "geheim" not in repr(odd) + repr(other)
+    assert isinstance(plain, Answer)
+
+
+def test_who_waits_does_not_wait_for_names_that_are_looked_up(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    class Slow(pycurl.CurlMulti):  # type: ignore[misc]
+        def close(self) -> None:
+            gate.wait(PATIENCE_S)
+            super().close()
+
+    monkeypatch.setattr(pycurl, "CurlMulti", Slow)
+    monkeypatch.setattr(_transfers, "_PATIENCE_S", 0.01)
+    transfers = Transfers(1)
+    waiting = asked(transfers, serve([[]]).url)
+    transfers.close()
+    assert [type(each) for each in waiting.result(PATIENCE_S)] == [Unserved]
+    assert transfers._thread.is_alive()
+    gate.set()
+    transfers._thread.join(PATIENCE_S)
+    assert not transfers._thread.is_alive()
+
+
 def test_what_is_cancelled_ends_its_connection(transfers: Transfers, serve: Callable[..., Server]) -> None:
     server = serve([[]], [[answer()]])
     future = asked(transfers, server.url)
@@ -194,7 +246,7 @@ def test_the_end_reaches_who_waits_and_who_comes_later(serve: Callable[..., Serv
 def test_what_goes_wrong_in_the_thread_reaches_who_waits(
     transfers: Transfers, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_transfers, "_prepare", lambda handle, transfer: 1 // 0)
+    monkeypatch.setattr(Transfers, "_finish", lambda self, multi: 1 // 0)
     found = got(transfers, serve([[answer()]]).url, "http://127.0.0.1:1/")
     assert [type(each) for each in found] == [Unserved, Unserved]
     assert "ZeroDivisionError" in str(found[0])

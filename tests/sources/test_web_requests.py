@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import fsspec
 import pytest
 
+from http_server import Server, answer
 from penstock.sources._curl import pycurl
 from penstock.sources._direct import direct
 from penstock.sources._remote_errors import HTTPError, Unserved
+from penstock.sources._transfers import Answer, Transfers
 from penstock.sources._web_requests import WebRequests
 
 
@@ -53,6 +56,23 @@ def test_what_servers_say_is_understood() -> None:
     assert (found.status, str(found)) == (404, "HTTP 404")
     for status in (304, 403):
         assert isinstance(requests.told(status, b""), Unserved)
+
+
+def test_what_servers_compress_is_decompressed_but_for_parts() -> None:
+    body = gzip.compress(b"an image")
+    zipped = answer(body, more="Content-Encoding: gzip\r\n")
+    server, transfers = Server([[zipped], [zipped]]), Transfers(1)
+    requests = WebRequests(fsspec.filesystem("http"))
+    try:
+        for part, due in ((None, b"an image"), ((0, len(body)), body)):
+            request = asyncio.run(requests.request(server.url, part))
+            (found,) = transfers.get([request], 30).result(30)
+            assert isinstance(found, Answer)
+            assert found.body == due
+    finally:
+        transfers.close()
+        server.close()
+    assert "\r\nAccept-Encoding: identity\r\n" in server.heads[0][0]
 
 
 def test_proxies_are_not_looked_for_as_fsspec_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

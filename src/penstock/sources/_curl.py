@@ -13,6 +13,9 @@ import sys
 from importlib import import_module
 from typing import Any
 
+_OLDEST = 0x080400  # libcurl whose limit of size holds also where a server does not tell the size before
+_NAMES = ("AWS_SIGV4", "CONTENT_LENGTH_DOWNLOAD_T", "SSLOPT_NATIVE_CA")  # that older ones of pycurl do not have
+
 
 def _is_shadowed() -> bool:
     try:
@@ -35,4 +38,10 @@ def _loaded() -> Any:
         sys.setdlopenflags(flags)
 
 
-pycurl: Any = _loaded()
+def _fit(module: Any) -> Any:
+    if module.version_info()[2] < _OLDEST or not all(hasattr(module, name) for name in _NAMES):
+        raise ImportError(f"this pycurl is too old: {module.version}")
+    return module
+
+
+pycurl: Any = _fit(_loaded())

@@ -51,10 +51,12 @@ class Direct:
     def __init__(self, requests: Requests, most: int) -> None:
         self._requests, self._most = requests, most
         self._transfers: Transfers | None = None
+        self._is_closed = False
         self._unserved = 0
 
     def close(self) -> None:
         """End what is under way, and all connections; from any thread."""
+        self._is_closed = True
         if self._transfers is not None:
             self._transfers.close()
 
@@ -75,7 +77,7 @@ class Direct:
             if not left:
                 break
             limit_s = min(timeout_s, deadline - time.monotonic())
-            answers = await self._tried([parts[number] for number in left], limit_s)
+            answers = await self._tried([parts[number] for number in left], limit_s, deadline)
             pause_s = wait_s(turn, time.monotonic_ns())
             again = []
             for number, answer in zip(left, answers, strict=True):
@@ -86,16 +88,17 @@ class Direct:
             await asyncio.sleep(pause_s if left else 0)
         return found
 
-    async def _tried(self, parts: Sequence[tuple[str, Part]], timeout_s: float) -> list[memoryview | Exception]:
+    async def _tried(
+        self, parts: Sequence[tuple[str, Part]], timeout_s: float, deadline: float
+    ) -> list[memoryview | Exception]:
         try:
             async with asyncio.timeout(timeout_s):
                 asked = [await self._asked(*part) for part in parts]
+            transfers = self._open()
         except Exception as error:  # the others would take as long to find out
             return [error] * len(parts)
-        if self._transfers is None:
-            self._transfers = Transfers(self._most)
         requests = [each for each in asked if isinstance(each, Request)]
-        answered: list[Answer | Exception] = await asyncio.wrap_future(self._transfers.get(requests, timeout_s))
+        answered: list[Answer | Exception] = await asyncio.wrap_future(transfers.get(requests, timeout_s, deadline))
         answers = iter(answered)
         found = [each if isinstance(each, Exception) else self._made_of(next(answers), each) for each in asked]
         for (path, _), each in zip(parts, found, strict=True):
@@ -105,6 +108,13 @@ class Direct:
             elif not isinstance(each, Exception):
                 self._unserved = 0
         return found
+
+    def _open(self) -> Transfers:
+        if self._transfers is None:
+            self._transfers = Transfers(self._most)
+        if self._is_closed:  # perhaps before there was anything to close
+            self._transfers.close()
+        return self._transfers
 
     async def _asked(self, path: str, part: Part) -> Request | Unserved:
         try:

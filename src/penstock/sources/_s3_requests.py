@@ -49,6 +49,9 @@ class _Keys(NamedTuple):
     secret: str
     token: str | None
 
+    def __repr__(self) -> str:
+        return "_Keys(***)"
+
 
 @dataclass(frozen=True, repr=False)
 class _Form:

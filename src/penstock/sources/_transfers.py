@@ -20,11 +20,13 @@ from typing import Any, NamedTuple, final
 
 from penstock.sources._curl import pycurl
 from penstock.sources._remote_errors import Unserved
+from penstock.sources._urls import shown
 
 _CHUNK_BYTES = 256 << 10  # that libcurl hands on at a time: 16 KB as it is, and a call for each
 _MOST_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
 _PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _PATIENCE_S = 5.0  # for the thread to end
+_WITH_BODY = (200, 206)
 # What may pass. Anything else, as a certificate that is not trusted, is for another client.
 _PASSING = frozenset(
     {
@@ -40,12 +42,15 @@ class Request(NamedTuple):
     Attributes:
         url: where it is.
         part: from its first byte to the one behind its last; None for all of it.
-        options: of libcurl, by the numbers that pycurl has for them.
+        options: of libcurl, by the numbers that pycurl has for them; with credentials, and never shown.
     """
 
     url: str
     part: tuple[int, int] | None
     options: Mapping[int, Any]
+
+    def __repr__(self) -> str:
+        return f"Request({shown(self.url)!r}, {self.part})"
 
 
 class Answer(NamedTuple):
@@ -68,6 +73,7 @@ class _Call:
     answers: list[Any]
     left: int
     timeout_s: float
+    deadline: float
 
     def answer(self, number: int, answer: Answer | Exception) -> None:
         self.answers[number] = answer
@@ -92,36 +98,45 @@ class Transfers:
 
     Args:
         most: requests under way at a time; others wait.
+
+    Raises:
+        OSError: no more files can be opened.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._waiting: deque[_Transfer] = deque()
+        try:
+            multi = pycurl.CurlMulti()  # not in the thread, where nobody hears of it
+        except pycurl.error as error:
+            raise OSError(f"{error}. Look whether more files may be open (`ulimit -n`)") from None
+        self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._is_closed = self._has_cancelled = False
         self._under_way: dict[pycurl.Curl, _Transfer] = {}
         self._idle: list[pycurl.Curl] = []
-        self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._watched: set[int] = set()
         self._due = float("inf")  # when libcurl wants to be called at the latest
-        self._thread = threading.Thread(target=self._run, name="penstock-transfers", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(multi,), name="penstock-transfers", daemon=True)
         self._thread.start()
 
-    def get(self, requests: Sequence[Request], timeout_s: float) -> Future[list[Answer | Exception]]:
+    def get(
+        self, requests: Sequence[Request], timeout_s: float, deadline: float = float("inf")
+    ) -> Future[list[Answer | Exception]]:
         """Answers, in the order of the requests, when the last is there. Cancelling it ends what is under way.
 
         Args:
             requests: what to get.
-            timeout_s: for each, from when it is sent.
+            timeout_s: for each, from when it is sent. deadline: for all, by `time.monotonic`.
 
         Returns:
             For each an `Answer`, or the `TimeoutError`, `ConnectionError` or `Unserved` that came of it.
         """
-        call = _Call(Future(), [None] * len(requests), len(requests), timeout_s)
+        call = _Call(Future(), [None] * len(requests), len(requests), timeout_s, deadline)
         with self._lock:
             is_closed = self._is_closed
             if not is_closed:
@@ -149,8 +164,7 @@ class Transfers:
         with contextlib.suppress(OSError):  # it has been roused often enough, or is over
             self._wake.send(b"\0")
 
-    def _run(self) -> None:
-        multi = pycurl.CurlMulti()
+    def _run(self, multi: pycurl.CurlMulti) -> None:
         multi.setopt(pycurl.M_MAXCONNECTS, self._most)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_due)
@@ -168,9 +182,9 @@ class Transfers:
         for handle in self._under_way:
             with contextlib.suppress(pycurl.error):  # it has not been added
                 multi.remove_handle(handle)
-        multi.close()
         for transfer in lost:
             transfer.call.answer(transfer.number, Unserved(why))
+        multi.close()  # which waits for names that are being looked up
         for each in (self._selector, self._wake, self._woken):
             each.close()
 
@@ -182,11 +196,21 @@ class Transfers:
                 del self._under_way[handle]
         while self._waiting and len(self._under_way) < self._most:
             transfer = self._waiting.popleft()
-            if not transfer.call.future.cancelled():
-                handle = self._idle.pop() if self._idle else pycurl.Curl()
-                self._under_way[handle] = transfer
-                _prepare(handle, transfer)
-                multi.add_handle(handle)
+            call = transfer.call
+            if call.future.cancelled():
+                continue
+            limit_s = min(call.timeout_s, call.deadline - time.monotonic())
+            if limit_s <= 0:
+                call.answer(transfer.number, TimeoutError("requests before this one took all the time"))
+                continue
+            handle = self._idle.pop() if self._idle else pycurl.Curl()
+            try:
+                _prepare(handle, transfer, limit_s)
+            except Exception as error:  # a value that libcurl does not take, which may be secret
+                call.answer(transfer.number, Unserved(type(error).__name__))
+                continue
+            self._under_way[handle] = transfer
+            multi.add_handle(handle)
 
     def _act(self, multi: pycurl.CurlMulti) -> None:
         """Wait until something happens, and let libcurl go on with it."""
@@ -232,7 +256,7 @@ class Transfers:
         self._due = float("inf") if wait_ms < 0 else time.monotonic() + wait_ms / 1000
 
 
-def _prepare(handle: pycurl.Curl, transfer: _Transfer) -> None:
+def _prepare(handle: pycurl.Curl, transfer: _Transfer, limit_s: float) -> None:
     request = transfer.request
     handle.setopt(pycurl.URL, request.url)
     handle.setopt(pycurl.WRITEDATA, transfer.body)
@@ -241,7 +265,7 @@ def _prepare(handle: pycurl.Curl, transfer: _Transfer) -> None:
     handle.setopt(pycurl.NOSIGNAL, 1)  # which would reach the main thread
     handle.setopt(pycurl.BUFFERSIZE, _CHUNK_BYTES)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # many connections, instead of turns on one
-    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * transfer.call.timeout_s)))
+    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * limit_s)))
     size = _MOST_BYTES
     if request.part is not None:
         start, end = request.part
@@ -253,10 +277,11 @@ def _prepare(handle: pycurl.Curl, transfer: _Transfer) -> None:
 
 
 def _answer(handle: pycurl.Curl, body: memoryview) -> Answer | Exception:
-    # libcurl takes a head that is cut short for one that has no more to say.
-    if not body and handle.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0:
-        return ConnectionResetError("the server ended the connection")
-    return Answer(handle.getinfo(pycurl.RESPONSE_CODE), body)
+    status = handle.getinfo(pycurl.RESPONSE_CODE)
+    # libcurl takes a head that is cut short for one that has no more to say; an error has said enough.
+    if not body and status in _WITH_BODY and handle.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0:
+        return ConnectionResetError("the server ended the connection, or sent nothing")
+    return Answer(status, body)
 
 
 def _meaning(handle: pycurl.Curl, number: int, words: str) -> Answer | Exception:

@@ -37,6 +37,8 @@ class WebRequests:
             self._options[pycurl.CAINFO] = authorities.cafile
         if authorities.capath is not None:
             self._options[pycurl.CAPATH] = authorities.capath
+        # What some servers compress all the same is decompressed; parts are of the bytes as they are sent.
+        self._of_whole = {**self._options, pycurl.ACCEPT_ENCODING: "identity"}
 
     @staticmethod
     def can_serve(system: Any) -> bool:
@@ -48,7 +50,7 @@ class WebRequests:
         url = self._system.encode_url(path)  # by the same rules as fsspec
         if url.scheme not in _SCHEMES or not url.raw_host or url.raw_user is not None:
             raise Unserved("its address has more than host and path")
-        return Request(str(url.with_fragment(None)), part, self._options)
+        return Request(str(url.with_fragment(None)), part, self._of_whole if part is None else self._options)
 
     def told(self, status: int, body: bytes) -> HTTPError | Unserved:
         """See `Requests.told`."""
