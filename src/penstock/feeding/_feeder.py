@@ -438,7 +438,8 @@ class Feeder:
                 if reports is None:
                     entry.making = None  # alone, it tells what is wrong with which batch
                     continue
-                for each, its in zip(entries, reports, strict=True):
+                # The next one last: after an interrupt in here it divides the report among all of them again.
+                for each, its in zip(reversed(entries), reversed(reports), strict=True):
                     each.report = its
         return entry.report
 
