@@ -16,7 +16,8 @@ from penstock.sources import _curl
 READ = """
 import sys
 {first}
-from penstock.sources._transfers import Request, Transfers
+from penstock.sources._curl_request import Request
+from penstock.sources._transfers import Transfers
 transfers = Transfers(1)
 (found,) = transfers.get([Request(sys.argv[1], None, {{}})], 30).result(30)
 transfers.close()

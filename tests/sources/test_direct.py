@@ -13,9 +13,9 @@ import fsspec
 import pytest
 
 from penstock.sources import _direct, _file_system
+from penstock.sources._curl_request import Answer, Request
 from penstock.sources._direct import Direct
 from penstock.sources._remote_errors import HTTPError, Unserved
-from penstock.sources._transfers import Answer, Request
 
 
 class Store:

@@ -11,10 +11,11 @@ import pytest
 
 from http_server import Server, answer
 from penstock.sources._curl import pycurl
+from penstock.sources._curl_request import Answer, Request
 from penstock.sources._direct import direct
 from penstock.sources._remote_errors import HTTPError, Unserved
 from penstock.sources._s3_requests import S3Requests
-from penstock.sources._transfers import Answer, Request, Transfers
+from penstock.sources._transfers import Transfers
 from s3_server import KEY, SECRET
 
 sync = pytest.importorskip("fsspec.asyn").sync

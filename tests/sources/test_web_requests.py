@@ -11,9 +11,10 @@ import pytest
 
 from http_server import Server, answer
 from penstock.sources._curl import pycurl
+from penstock.sources._curl_request import Answer
 from penstock.sources._direct import direct
 from penstock.sources._remote_errors import HTTPError, Unserved
-from penstock.sources._transfers import Answer, Transfers
+from penstock.sources._transfers import Transfers
 from penstock.sources._web_requests import WebRequests
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, final
+from http import HTTPStatus
+from typing import Any, Protocol, final
 
+from penstock.sources._curl_request import Answer, Part, Request
 from penstock.sources._remote_errors import HTTPError, Unserved
 from penstock.sources._s3_requests import S3Requests
-from penstock.sources._transfers import Answer, Request, Transfers
+from penstock.sources._transfers import Transfers
 from penstock.sources._tries import TRIES, is_worth_a_try, wait_s
 from penstock.sources._web_requests import WebRequests
 
-Part: TypeAlias = tuple[int, int] | None  # from its first byte to the one behind its last; None for all of a file
-
 _ENOUGH = 8  # answers for another client, one after the other
-_DONE = (200, 206)
 
 
 class Requests(Protocol):
@@ -72,10 +71,10 @@ class Direct:
             timeout_s: for each try. deadline: for all, by `time.monotonic`.
         """
         found: list[memoryview | Exception] = [Unserved("too many answers were")] * len(parts)
-        left = list(range(len(parts))) if self._unserved < _ENOUGH else []
+        if self._unserved >= _ENOUGH:
+            return found
+        left = list(range(len(parts)))
         for turn in range(TRIES):
-            if not left:
-                break
             limit_s = min(timeout_s, deadline - time.monotonic())
             answers = await self._tried([parts[number] for number in left], limit_s, deadline)
             pause_s = wait_s(turn, time.monotonic_ns())
@@ -84,8 +83,10 @@ class Direct:
                 found[number] = answer
                 if isinstance(answer, Exception) and is_worth_a_try(answer, turn, pause_s, deadline):
                     again.append(number)
+            if not again:
+                break
             left = again
-            await asyncio.sleep(pause_s if left else 0)
+            await asyncio.sleep(pause_s)
         return found
 
     async def _tried(
@@ -125,9 +126,9 @@ class Direct:
     def _made_of(self, answer: Answer | Exception, request: Request) -> memoryview | Exception:
         if isinstance(answer, Exception):
             return answer
-        if answer.status not in _DONE:
+        if not answer.is_of_bytes:
             return self._requests.told(answer.status, b"" if answer.body is None else answer.body.tobytes())
-        if answer.body is None or (request.part is not None and answer.status != _DONE[1]):
+        if answer.body is None or (request.part is not None and answer.status != HTTPStatus.PARTIAL_CONTENT):
             return Unserved("the answer has more than was asked for")
         return answer.body
 

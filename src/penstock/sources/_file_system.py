@@ -39,7 +39,7 @@ class FileSystem:
     url: str
     options: Mapping[str, Any] = field(repr=False)
     system: Any
-    direct: Direct | None
+    direct: Direct | None = None
     close: Callable[[], Any] = lambda: None
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
     pid: int = field(default_factory=os.getpid)
@@ -53,11 +53,10 @@ class FileSystem:
             ImportError: a package is not installed; it says which.
             ValueError: no such protocol, or options that it does not take.
         """
-        system = _system(url, options)
-        quick = _direct(system) if getattr(system, "async_impl", False) else None
-        opened = cls(url, options, system, quick)
+        opened = cls(url, options, _system(url, options))
+        quick = _direct(opened.system) if opened.is_async else None
         if quick is not None:
-            opened.close = weakref.finalize(opened, _let_go, quick, opened.pid)
+            opened.direct, opened.close = quick, weakref.finalize(opened, _let_go, quick, opened.pid)
         return opened
 
     @property

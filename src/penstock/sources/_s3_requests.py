@@ -12,13 +12,14 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple, final
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from penstock.sources._curl import pycurl
+from penstock.sources._curl_request import Part, Request
 from penstock.sources._remote_errors import HTTPError, Unserved
-from penstock.sources._transfers import Request
 
 _OPTIONS = frozenset({"key", "secret", "token", "anon", "profile", "endpoint_url", "client_kwargs", "config_kwargs"})
 _QUICK_OPTIONS = frozenset({"max_concurrency", "use_listings_cache"})  # our own
@@ -36,7 +37,6 @@ _XML = re.compile(rb"<(Code|Message)>([^<]*)</")
 _EVENT, _OURS = "before-send.s3.GetObject", "penstock"
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled"})
 _DOTS = frozenset({".", ".."})
-_FORBIDDEN = 403
 _ELSEWHERE = frozenset({301, 302, 307, 400})  # the bucket is in another region than its requests say
 
 _is_looking: ContextVar[bool] = ContextVar("_is_looking", default=False)
@@ -106,7 +106,7 @@ class S3Requests:
             and set(options.get("config_kwargs") or ()) <= _CONFIG_OPTIONS
         )
 
-    async def request(self, path: str, part: tuple[int, int] | None) -> Request:
+    async def request(self, path: str, part: Part) -> Request:
         """See `Requests.request`."""
         bucket, _, key = path.partition("/")
         if not key or "?" in path or ":" in bucket:  # a version, or the name of an access point
@@ -128,7 +128,7 @@ class S3Requests:
         """See `Requests.told`."""
         found = {name: text.decode("utf-8", "replace") for name, text in _XML.findall(body)}
         code = found.get(b"Code", "")
-        if status in _ELSEWHERE or (status == _FORBIDDEN and code not in _DENIED):  # or a clock that is wrong
+        if status in _ELSEWHERE or (status == HTTPStatus.FORBIDDEN and code not in _DENIED):  # or a clock that is wrong
             return Unserved(code)
         return HTTPError(status, ": ".join(filter(None, [code, found.get(b"Message")])) or f"HTTP {status}")
 
@@ -178,7 +178,6 @@ class S3Requests:
         ):
             raise Unserved("it is sent in a way that is not known here")
         common = {
-            pycurl.USERAGENT: "penstock",
             pycurl.CAINFO: get_cert_path(system.session.get_config_variable("ca_bundle") or True),
             pycurl.PROXY: "" if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme, ""),
         }

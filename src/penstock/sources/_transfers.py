@@ -12,57 +12,17 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 from penstock.sources._curl import pycurl
+from penstock.sources._curl_request import Answer, Request, answer_of, meaning, prepare
 from penstock.sources._remote_errors import Unserved
-from penstock.sources._urls import shown
 
-_CHUNK_BYTES = 256 << 10  # that libcurl hands on at a time: 16 KB as it is, and a call for each
-_MOST_BYTES = 1 << 30  # an encoded image is smaller; what is larger must not fill the memory
-_PROTOCOLS = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 _PATIENCE_S = 5.0  # for the thread to end
-_WITH_BODY = (200, 206)
-# What may pass. Anything else, as a certificate that is not trusted, is for another client.
-_PASSING = frozenset(
-    {
-        pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_PARTIAL_FILE, pycurl.E_GOT_NOTHING,
-        pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR,
-    }
-)  # fmt: skip
-
-
-class Request(NamedTuple):
-    """What to get.
-
-    Attributes:
-        url: where it is.
-        part: from its first byte to the one behind its last; None for all of it.
-        options: of libcurl, by the numbers that pycurl has for them; with credentials, and never shown.
-    """
-
-    url: str
-    part: tuple[int, int] | None
-    options: Mapping[int, Any]
-
-    def __repr__(self) -> str:
-        return f"Request({shown(self.url)!r}, {self.part})"
-
-
-class Answer(NamedTuple):
-    """What a server says.
-
-    Attributes:
-        status: of HTTP.
-        body: what came with it; None for more than was asked for.
-    """
-
-    status: int
-    body: memoryview | None
 
 
 @dataclass(eq=False)
@@ -108,7 +68,7 @@ class Transfers:
         self._lock = threading.Lock()
         self._waiting: deque[_Transfer] = deque()
         try:
-            multi = pycurl.CurlMulti()  # not in the thread, where nobody hears of it
+            self._multi = pycurl.CurlMulti()  # not in the thread, where nobody hears of it
         except pycurl.error as error:
             raise OSError(f"{error}. Look whether more files may be open (`ulimit -n`)") from None
         self._selector = selectors.DefaultSelector()
@@ -121,7 +81,7 @@ class Transfers:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._watched: set[int] = set()
         self._due = float("inf")  # when libcurl wants to be called at the latest
-        self._thread = threading.Thread(target=self._run, args=(multi,), name="penstock-transfers", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="penstock-transfers", daemon=True)
         self._thread.start()
 
     def get(
@@ -164,16 +124,17 @@ class Transfers:
         with contextlib.suppress(OSError):  # it has been roused often enough, or is over
             self._wake.send(b"\0")
 
-    def _run(self, multi: pycurl.CurlMulti) -> None:
+    def _run(self) -> None:
+        multi = self._multi
         multi.setopt(pycurl.M_MAXCONNECTS, self._most)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_due)
         why: object = "it is closed"
         try:
             while not self._is_closed:
-                self._begin(multi)
-                self._act(multi)
-                self._finish(multi)
+                self._begin()
+                self._act()
+                self._finish()
         except BaseException as error:  # which nobody else would hear of
             why = repr(error)
         with self._lock:
@@ -188,11 +149,11 @@ class Transfers:
         for each in (self._selector, self._wake, self._woken):
             each.close()
 
-    def _begin(self, multi: pycurl.CurlMulti) -> None:
+    def _begin(self) -> None:
         if self._has_cancelled:
             self._has_cancelled = False
             for handle in [each for each, its in self._under_way.items() if its.call.future.cancelled()]:
-                multi.remove_handle(handle)  # which ends the connection
+                self._multi.remove_handle(handle)  # which ends the connection
                 del self._under_way[handle]
         while self._waiting and len(self._under_way) < self._most:
             transfer = self._waiting.popleft()
@@ -205,36 +166,36 @@ class Transfers:
                 continue
             handle = self._idle.pop() if self._idle else pycurl.Curl()
             try:
-                _prepare(handle, transfer, limit_s)
+                prepare(handle, transfer.request, transfer.body, limit_s)
             except Exception as error:  # a value that libcurl does not take, which may be secret
                 call.answer(transfer.number, Unserved(type(error).__name__))
                 continue
             self._under_way[handle] = transfer
-            multi.add_handle(handle)
+            self._multi.add_handle(handle)
 
-    def _act(self, multi: pycurl.CurlMulti) -> None:
+    def _act(self) -> None:
         """Wait until something happens, and let libcurl go on with it."""
         wait_s = None if self._due == float("inf") else max(0.0, self._due - time.monotonic())
         for key, events in self._selector.select(wait_s):
             if key.fileobj is self._woken:
                 self._woken.recv(1 << 12)
             else:
-                multi.socket_action(key.fd, events)  # whose bits are those of selectors
+                self._multi.socket_action(key.fd, events)  # whose bits are those of selectors
         if time.monotonic() >= self._due:
             self._due = float("inf")
-            multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
-    def _finish(self, multi: pycurl.CurlMulti) -> None:
+    def _finish(self) -> None:
         more = True
         while more:
-            more, came, failed = multi.info_read()
+            more, came, failed = self._multi.info_read()
             for handle in came:
-                self._answer(multi, handle, _answer(handle, self._under_way[handle].body.getbuffer()))
+                self._hand_over(handle, answer_of(handle, self._under_way[handle].body.getbuffer()))
             for handle, number, words in failed:
-                self._answer(multi, handle, _meaning(handle, number, words))
+                self._hand_over(handle, meaning(handle, number, words))
 
-    def _answer(self, multi: pycurl.CurlMulti, handle: pycurl.Curl, answer: Answer | Exception) -> None:
-        multi.remove_handle(handle)
+    def _hand_over(self, handle: pycurl.Curl, answer: Answer | Exception) -> None:
+        self._multi.remove_handle(handle)
         transfer = self._under_way.pop(handle)
         handle.reset()  # else it holds the body
         self._idle.append(handle)
@@ -254,39 +215,3 @@ class Transfers:
 
     def _set_due(self, wait_ms: int) -> None:
         self._due = float("inf") if wait_ms < 0 else time.monotonic() + wait_ms / 1000
-
-
-def _prepare(handle: pycurl.Curl, transfer: _Transfer, limit_s: float) -> None:
-    request = transfer.request
-    handle.setopt(pycurl.URL, request.url)
-    handle.setopt(pycurl.WRITEDATA, transfer.body)
-    handle.setopt(pycurl.PROTOCOLS, _PROTOCOLS)
-    handle.setopt(pycurl.REDIR_PROTOCOLS, _PROTOCOLS)  # no server sends us to files of this machine
-    handle.setopt(pycurl.NOSIGNAL, 1)  # which would reach the main thread
-    handle.setopt(pycurl.BUFFERSIZE, _CHUNK_BYTES)
-    handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # many connections, instead of turns on one
-    handle.setopt(pycurl.TIMEOUT_MS, max(1, round(1000 * limit_s)))
-    size = _MOST_BYTES
-    if request.part is not None:
-        start, end = request.part
-        handle.setopt(pycurl.RANGE, f"{start}-{end - 1}")
-        size = end - start
-    handle.setopt(pycurl.MAXFILESIZE_LARGE, size)
-    for option, value in request.options.items():
-        handle.setopt(option, value)
-
-
-def _answer(handle: pycurl.Curl, body: memoryview) -> Answer | Exception:
-    status = handle.getinfo(pycurl.RESPONSE_CODE)
-    # libcurl takes a head that is cut short for one that has no more to say; an error has said enough.
-    if not body and status in _WITH_BODY and handle.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0:
-        return ConnectionResetError("the server ended the connection, or sent nothing")
-    return Answer(status, body)
-
-
-def _meaning(handle: pycurl.Curl, number: int, words: str) -> Answer | Exception:
-    if number == pycurl.E_FILESIZE_EXCEEDED:
-        return Answer(handle.getinfo(pycurl.RESPONSE_CODE), None)
-    if number == pycurl.E_OPERATION_TIMEDOUT:
-        return TimeoutError(words)
-    return ConnectionError(words) if number in _PASSING else Unserved(words)

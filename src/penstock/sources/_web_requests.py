@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from http import HTTPStatus
 from typing import Any, final
 
 from penstock.sources._curl import pycurl
+from penstock.sources._curl_request import Part, Request
 from penstock.sources._remote_errors import HTTPError, Unserved
-from penstock.sources._transfers import Request
 
 _QUICK_OPTIONS = frozenset({"use_listings_cache"})  # our own
 _SCHEMES = frozenset({"http", "https"})
 _MOST_REDIRECTS = 10
-_FORBIDDEN = 403
 
 
 @final
@@ -27,7 +27,6 @@ class WebRequests:
         self._system = system
         authorities = ssl.get_default_verify_paths()  # which aiohttp trusts, too
         self._options: dict[int, Any] = {
-            pycurl.USERAGENT: "penstock",
             pycurl.FOLLOWLOCATION: 1,
             pycurl.MAXREDIRS: _MOST_REDIRECTS,
             pycurl.PROXY: "",  # none, as with fsspec
@@ -45,7 +44,7 @@ class WebRequests:
         """Whether nothing is asked of it by options."""
         return set(system.storage_options) <= _QUICK_OPTIONS
 
-    async def request(self, path: str, part: tuple[int, int] | None) -> Request:
+    async def request(self, path: str, part: Part) -> Request:
         """See `Requests.request`."""
         url = self._system.encode_url(path)  # by the same rules as fsspec
         if url.scheme not in _SCHEMES or not url.raw_host or url.raw_user is not None:
@@ -55,7 +54,7 @@ class WebRequests:
     def told(self, status: int, body: bytes) -> HTTPError | Unserved:
         """See `Requests.told`."""
         del body  # a page for people
-        if status == _FORBIDDEN or status < 400:  # some servers refuse clients that they do not know
+        if status == HTTPStatus.FORBIDDEN or status < 400:  # some servers refuse clients that they do not know
             return Unserved("another client may be let in")
         return HTTPError(status, f"HTTP {status}")
 
