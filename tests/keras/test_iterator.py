@@ -176,6 +176,32 @@ def test_an_order_that_is_set_is_kept() -> None:
             [next(flow) for _ in range(9)]
 
 
+@pytest.mark.parametrize("stranger", [10, -11, 2**40])
+def test_numbers_of_samples_that_do_not_exist_are_named(stranger: int) -> None:
+    """A kernel would read whatever lies beyond the images."""
+
+    class Sampler(NumpyArrayIterator):
+        def _set_index_array(self) -> None:
+            self.index_array = np.where(np.arange(10) == 3, stranger, 0)
+
+    due = rf"from 0 to 9, or from -10 to -1, counted from the end\. Received: {stranger}$"
+    with make(Sampler) as flow, pytest.raises(IndexError, match=due):
+        next(flow)
+    with make(NumpyArrayIterator) as flow:
+        flow.index_array = np.where(np.arange(10) == 3, stranger, 0)
+        with pytest.raises(IndexError, match=due):
+            next(flow)
+    with make(NumpyArrayIterator) as flow, pytest.raises(IndexError, match=due):
+        flow._get_batches_of_transformed_samples([2, stranger])
+
+
+def test_numbers_below_zero_count_from_the_end() -> None:
+    with make(NumpyArrayIterator) as flow:
+        flow.index_array = np.arange(-1, -11, -1)
+        assert [label for _ in range(3) for label in next(flow)[1].tolist()] == list(range(9, -1, -1))
+        assert flow._get_batches_of_transformed_samples([-1, 2, -10])[1].tolist() == [9, 2, 0]
+
+
 def test_iterators_need_no_generator(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -90,7 +90,7 @@ class Flow(Stream):
                 f"`index_array` should hold {self.n} sample numbers, one for each of an epoch. Received: "
                 f"{self._own_order!r}"
             )
-        return self._own_order.copy()
+        return _existing(self._own_order, len(self._maker.source))
 
     def _set_index_array(self) -> None:
         """By Keras's name, for samplers: a subclass that overrides it sets `self.index_array` for the next epoch."""
@@ -293,18 +293,33 @@ class Flow(Stream):
 
         Args:
             index_array: sample numbers, `(samples,)`.
+
+        Raises:
+            IndexError: there is no such sample.
         """
         indices = np.asarray(index_array, np.int64)
         ready: tuple[Step, Any] | None = getattr(self._ready, "batch", None)
         if ready is not None and (ready[0].indices is indices or np.array_equal(ready[0].indices, indices)):
             return ready[1]
         with self.lock:
-            feeder, step = self._opened(), self._indexed
+            feeder, step, maker = self._opened(), self._indexed, self._maker
             if step is None or not np.array_equal(step.indices, indices):
-                step = replace(feeder.plan.step(self._position), indices=indices, fillers=0)
-            maker = self._maker
+                numbers = _existing(indices, len(maker.source))
+                step = replace(feeder.plan.step(self._position), indices=numbers, fillers=0)
         batch = feeder.make_step(step)
         return self._packed(maker.assemble(batch.step, batch.arrays))
+
+
+def _existing(indices: Indices, samples: int) -> Indices:
+    """A copy, with those below 0 counted from the end as Keras does; a kernel would read whatever lies beyond."""
+    strangers = indices[(indices < -samples) | (indices >= samples)]
+    if len(strangers):
+        raise IndexError(
+            f"Sample numbers should be from 0 to {samples - 1}, or from {-samples} to -1, counted from the end. "
+            f"Received: {', '.join(map(str, strangers[:5].tolist()))}"
+            + (f" and {len(strangers) - 5} more" if len(strangers) > 5 else "")
+        )
+    return np.where(indices < 0, indices + samples, indices)
 
 
 def _told(bad: BadSample) -> str:
