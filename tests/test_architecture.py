@@ -14,9 +14,9 @@ import penstock
 SOURCE = Path(penstock.__file__).parent
 ROOMS = {
     "image": {"_types", "_errors", "_compile"},
-    "sources": {"_types", "_errors", "_compile"},
+    "sources": {"_types", "_errors", "_compile", "_scratch"},
     "feeding": {"_types", "_errors", "_pending"},
-    "batches": {"_types", "_errors", "image", "sources"},
+    "batches": {"_types", "_errors", "_scratch", "image", "sources"},
     "autotune": set(),
     "planning": set(),
     "monitor": {"_types", "_errors", "feeding"},
@@ -28,6 +28,7 @@ ROOMS = {
     | {"planning"},
     "bench": {"_types", "_errors", "image", "sources", "feeding", "batches", "monitor", "keras", "planning"},
     "_types": {"_pending"},
+    "_scratch": {"_types"},
     "_pending": set(),
     "_errors": set(),
     "_compile": set(),

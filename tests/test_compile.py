@@ -8,7 +8,7 @@ import numba
 import pytest
 
 from penstock._compile import compiled
-from penstock.image import _kernels
+from penstock.image import _huffman, _jpeg_eighth, _kernels
 
 
 def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,11 @@ def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(monkeyp
 
 
 def test_every_kernel_has_the_same_options_and_none_has_fastmath() -> None:
-    kernels = [value for value in vars(_kernels).values() if hasattr(value, "targetoptions")]
+    modules = (_kernels, _huffman, _jpeg_eighth)
+    kernels = {value for module in modules for value in vars(module).values() if hasattr(value, "targetoptions")}
     assert len(kernels) > 20
     for kernel in kernels:
         options = dict(kernel.targetoptions)
         options.pop("nogil")
+        options.pop("inline", None)
         assert options == {"nopython": True, "boundscheck": None, "error_model": "numpy"}, kernel

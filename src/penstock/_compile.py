@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from llvmlite import ir
+from numba.extending import intrinsic
 
 
-def compiled(*, nogil: bool = True) -> Callable[[Any], Any]:
+def compiled(*, nogil: bool = True, inline: bool = False) -> Callable[[Any], Any]:
     """Compile a function on its first call.
 
     Cached on disk, so that only the first process waits; C division, since a zero divisor is data and no error; no
@@ -19,18 +21,20 @@ def compiled(*, nogil: bool = True) -> Callable[[Any], Any]:
     Args:
         nogil: give up the interpreter lock while it runs. What takes microseconds keeps it: beside a busy Python
             thread it takes up to 5 ms to get it back.
+        inline: put it where it is called. A call counts references to its arrays, 10 ns for each.
     """
+    options = {"nogil": nogil, "error_model": "numpy"} | ({"inline": "always"} if inline else {})
 
     def decorate(function: Any) -> Any:
         try:
-            return numba.njit(nogil=nogil, cache=True, error_model="numpy")(function)
+            return numba.njit(cache=True, **options)(function)
         except RuntimeError as error:  # Numba found no folder that it may write its cache to
             warnings.warn(
                 f"penstock compiles its kernels anew in every process, since they cannot be cached ({error}). "
                 "Set NUMBA_CACHE_DIR to a folder that can be written.",
                 stacklevel=2,
             )
-            return numba.njit(nogil=nogil, error_model="numpy")(function)
+            return numba.njit(**options)(function)
 
     return decorate
 
@@ -45,3 +49,19 @@ def external(name: str, result: str, *arguments: str) -> Any:
     return numba.types.ExternalFunction(
         name, getattr(numba.types, result)(*(getattr(numba.types, argument) for argument in arguments))
     )
+
+
+def _word_at(_context: Any, address: Any, offset: Any) -> Any:
+    """The eight bytes from a place in memory on, the first one uppermost; two instructions, where shifts take 15.
+
+    Whoever calls it sees to it that there are eight.
+    """
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
+        return builder.bswap(builder.load(place, align=1))
+
+    return numba.types.uint64(address, offset), generate
+
+
+word_at: Any = intrinsic(_word_at)

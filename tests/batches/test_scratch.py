@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from penstock import ImageDataGenerator
-from penstock.batches._scratch import Scratch
+from penstock._scratch import Scratch
 
 
 def address(array: np.ndarray) -> int:

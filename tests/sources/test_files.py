@@ -17,6 +17,7 @@ from keras.src.legacy.preprocessing.image import (
 )
 
 from penstock import ImageError
+from penstock._scratch import Scratch
 from penstock.sources._files import FileSource, list_class_folders
 from penstock.sources._listing import Listing
 from strategies import examples
@@ -236,6 +237,25 @@ def test_bytes_are_those_of_the_files_whatever_their_size(tmp_path: Path, sizes:
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     assert read(*paths) == contents
+
+
+@pytest.mark.parametrize("kept_bytes", [1 << 22, 1 << 19])
+def test_bytes_are_the_same_in_memory_that_is_used_again(tmp_path: Path, kept_bytes: int) -> None:
+    """Also where the first files, larger than was guessed, did not fit, and where they never will."""
+    random = np.random.default_rng(0)
+    expected = [random.bytes(size) for size in (3, 400_000, 300_000, 0, 5, 500_000)]
+    paths = [tmp_path / f"{number}.png" for number in range(len(expected))]
+    for path, content in zip(paths, expected, strict=True):
+        path.write_bytes(content)
+    source, scratch = FileSource(tuple(map(str, paths))), Scratch(0, kept_bytes)
+    indices = np.array([0, 1, 2, 4, 5])
+    for _ in range(3):
+        blobs = source.attempt(indices, scratch)
+        assert [bytes(blob) for blob in blobs] == [expected[index] for index in indices]
+    has_room = sum(map(len, expected)) <= kept_bytes
+    again = source.attempt(indices, scratch)
+    for blob, other in zip(blobs, again, strict=True):
+        assert np.shares_memory(np.frombuffer(blob, np.uint8), np.frombuffer(other, np.uint8)) == has_room
 
 
 def test_samples_are_picked_by_number_in_any_order(tmp_path: Path) -> None:

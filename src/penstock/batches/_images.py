@@ -10,19 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Step
+from penstock._errors import ImageError
+from penstock._scratch import Scratch
+from penstock._types import Array, ArraySpec, BatchSpec, Blobs, FillReport, Indices, Step
 from penstock.batches._cache import FoundBlobs, ImageCache
 from penstock.batches._columns import BatchColumn
 from penstock.batches._image_rows import ImageRows
 from penstock.batches._randomness import Randomness
-from penstock.batches._scratch import Scratch
 from penstock.batches._tolerance import RowFailed, Tolerance, make_rows
 from penstock.image._decode import GROUP_BYTES, Loading
 from penstock.image._draw import Transforms
 from penstock.image._render import Rendering
 from penstock.sources._arrays import ArraySource
-from penstock.sources._encoded import EncodedSource, Interruptible
+from penstock.sources._encoded import EncodedSource, Interruptible, whole
+from penstock.sources._files import FileSource
 
+_MOST_ENCODED_BYTES = 64 << 20  # 32 photographs of 12 million pixels
 _MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels
 
 
@@ -42,7 +45,7 @@ class ImageBatches:
         tolerance: what becomes of samples that cannot be made; None for an error.
         cache: keeps decoded and resized files; None for none.
         seeds_globals: seed `random` and NumPy's global generator for each sample before the user's function sees it.
-        decoded: each worker's memory for files on their way into a batch.
+        encoded, decoded: each worker's memory for files on their way into a batch.
     """
 
     source: ArraySource | EncodedSource
@@ -57,6 +60,7 @@ class ImageBatches:
     tolerance: Tolerance | None = None
     cache: ImageCache | None = None
     seeds_globals: bool = False
+    encoded: Scratch = field(default_factory=partial(Scratch, 0, _MOST_ENCODED_BYTES), repr=False, compare=False)
     decoded: Scratch = field(
         default_factory=partial(Scratch, GROUP_BYTES, _MOST_DECODED_BYTES), repr=False, compare=False
     )
@@ -80,11 +84,10 @@ class ImageBatches:
         """See `BatchMaker.read`."""
         if isinstance(self.source, ArraySource):
             return None
-        read = self.source.read if self.tolerance is None else self.source.attempt
         if self.cache is None:
-            return read(step.indices)
+            return self._blobs(self.source, step.indices)
         found = self.cache.store.find(step.indices)
-        return FoundBlobs(found, read(step.indices[found.missing]) if len(found.missing) else ())
+        return FoundBlobs(found, self._blobs(self.source, step.indices[found.missing]) if len(found.missing) else ())
 
     def interrupt(self) -> None:
         """Let those fail that wait for files at once; takes no lock."""
@@ -152,6 +155,10 @@ class ImageBatches:
                 complete.append(np.empty(objects.shape, objects.dtype))
                 column.fill(step, images, complete[-1])
         return complete
+
+    def _blobs(self, source: EncodedSource, indices: Indices) -> Sequence[bytes | memoryview | ImageError]:
+        blobs = source.attempt(indices, self.encoded) if isinstance(source, FileSource) else source.attempt(indices)
+        return whole(blobs) if self.tolerance is None else blobs
 
     def _tolerance(self, step: Step) -> Tolerance | None:
         # Any sample will do for a batch that does not count, and it must not be empty.

@@ -18,6 +18,8 @@ from penstock._errors import ImageError
 from penstock._types import Array
 from penstock.image._geometry import aspect_box, nearest_lookup
 from penstock.image._jpeg import LARGE_PIXELS, JpegSize, check_large_jpeg, jpeg_frame, scaled_size
+from penstock.image._jpeg_eighth import EIGHTH, PADDING_BYTES, decode_eighth
+from penstock.image._jpeg_scan import whole_scan
 from penstock.image._pixels import Pixels
 
 INTERPOLATIONS = {
@@ -145,13 +147,16 @@ def decode_all(
     if jpegs is None:
         jpegs = [_jpeg_size(blob, loading) for blob in blobs]
     channels = CHANNELS[loading.color_mode]
-    flat = allocate(sum(jpeg.height * jpeg.width * channels for jpeg in jpegs))
+    pixels = sum(jpeg.height * jpeg.width * channels for jpeg in jpegs)
+    eighths = [len(blob) + PADDING_BYTES for blob, jpeg in zip(blobs, jpegs, strict=True) if jpeg.divisor == EIGHTH]
+    flat = allocate(pixels + max(eighths, default=0))
     owner = flat if flat.base is None else flat.base
+    flat, room = flat[:pixels], flat[pixels:]
     images: list[Array] = []
     at = 0
     for blob, path, jpeg in zip(blobs, paths, jpegs, strict=True):
         end = at + jpeg.height * jpeg.width * channels
-        images.append(_decode(blob, path, loading, jpeg, flat[at:end]))
+        images.append(_decode(blob, path, loading, jpeg, flat[at:end], room))
         at = end
     if not all(image.base is owner for image in images):  # some came from Pillow
         deep = np.dtype(np.float32) if any(image.dtype != np.uint8 for image in images) else np.dtype(np.uint8)
@@ -168,10 +173,14 @@ def decode_all(
     return Pixels(flat, np.array(layouts), channels, np.array(rows), np.array(columns))
 
 
-def _decode(blob: bytes | memoryview, path: str, loading: Loading, jpeg: JpegSize, buffer: Array) -> Array:
-    """One image, `(height, width, channels)`, in `buffer` if it is a JPEG that simplejpeg reads."""
+def _decode(blob: bytes | memoryview, path: str, loading: Loading, jpeg: JpegSize, buffer: Array, room: Array) -> Array:
+    """One image, `(height, width, channels)`, in `buffer` if it is a JPEG that is not left to Pillow.
+
+    Args:
+        room: to work in, where an eighth is made.
+    """
     try:
-        pixels = _decode_jpeg(blob, loading.color_mode, jpeg, buffer) if jpeg.height else None
+        pixels = _decode_jpeg(blob, loading.color_mode, jpeg, buffer, room) if jpeg.height else None
         if pixels is None:
             return _decode_any(blob, loading)
         if loading.target_size is not None and loading.interpolation != "nearest":
@@ -209,7 +218,7 @@ def decode_alone(blob: bytes | memoryview, path: str) -> str | None:
             return None
         except ValueError as error:
             complaint = str(error)
-    _decode(blob, path, loading, JpegSize(), np.empty(0, np.uint8))
+    _decode(blob, path, loading, JpegSize(), _fresh(0), _fresh(0))
     return complaint if complaint is not None and complaint.startswith("Corrupt JPEG data") else None
 
 
@@ -281,10 +290,14 @@ def _least_size(loading: Loading, target: tuple[int, int], height: int, width: i
     return -(-target[0] * height // max(bottom - top, 1)), -(-target[1] * width // max(right - left, 1))
 
 
-def _decode_jpeg(blob: bytes | memoryview, color_mode: str, jpeg: JpegSize, buffer: Array) -> Array | None:
+def _decode_jpeg(blob: bytes | memoryview, color_mode: str, jpeg: JpegSize, buffer: Array, room: Array) -> Array | None:
     """The pixels, or None for a file that simplejpeg refuses: Pillow is more lenient, and its errors say more."""
+    if jpeg.divisor == EIGHTH:
+        scan, image = whole_scan(blob), buffer.reshape(jpeg.height, jpeg.width, -1)
+        if scan is not None and decode_eighth(blob, scan, image, room):
+            return image
     # Asked for all pixels of an image of less than eight a side, it would take seven eighths of it, rounded up.
-    least = {"min_height": jpeg.height, "min_width": jpeg.width} if jpeg.is_scaled else {}
+    least = {"min_height": jpeg.height, "min_width": jpeg.width} if jpeg.divisor > 1 else {}
     try:
         pixels: Array = simplejpeg.decode_jpeg(blob, colorspace=_JPEG_COLOURS[color_mode], buffer=buffer, **least)
     except ValueError:

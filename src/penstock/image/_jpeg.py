@@ -32,11 +32,11 @@ class JpegFrame(NamedTuple):
 
 
 class JpegSize(NamedTuple):
-    """What a JPEG is decoded to, in pixels; zeros for a file that is left to another decoder."""
+    """What a JPEG is decoded to, in pixels, and its share of each side; zeros for a file left to another decoder."""
 
     height: int = 0
     width: int = 0
-    is_scaled: bool = False
+    divisor: int = 1
 
 
 def jpeg_frame(blob: bytes | memoryview) -> JpegFrame | None:
@@ -81,7 +81,7 @@ def scaled_size(height: int, width: int, least: tuple[int, int]) -> JpegSize:
     """
     for divisor in _DIVISORS:
         if height >= divisor * least[0] and width >= divisor * least[1]:
-            return JpegSize(-(-height // divisor), -(-width // divisor), is_scaled=True)
+            return JpegSize(-(-height // divisor), -(-width // divisor), divisor)
     return JpegSize(height, width)
 
 

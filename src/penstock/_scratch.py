@@ -27,6 +27,11 @@ class Scratch(threading.local):
         self._most_bytes = nbytes if most_bytes is None else most_bytes
         self._kept: Array | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """What is kept for this thread; all of it can be asked for."""
+        return 0 if self._kept is None else self._kept.size
+
     def __call__(self, nbytes: int) -> Array:
         """So many bytes, uint8, with what the last call's user left in them; the next call takes them back."""
         if nbytes > self._most_bytes:
