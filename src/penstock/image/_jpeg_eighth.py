@@ -134,7 +134,7 @@ def _read_means(
     ends, offsets = np.empty((4, 17), np.int64), np.empty((4, 17), np.int64)
     if not find_ends(counts, ends, offsets):
         return False
-    means, skips = tabulate(counts, symbols, 4 if len(colours) else 2)
+    means, skips, lengths = tabulate(counts, symbols, 4 if len(colours) else 2)
     sums = np.zeros(1 + len(colours), np.int64)
     units_across = luma.shape[1] // across
     units = luma.shape[0] // down * units_across
@@ -180,25 +180,27 @@ def _read_means(
                 number: Any = 1
                 while number < 64:
                     # 56 bits less those of a mean are three times 13 and more.
-                    entry = np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                    if number + (entry >> 6) < 64:
-                        number += entry >> 6
-                        bits <<= _u(entry & 63)
-                        held -= _u(entry & 63)
-                        entry = np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                        if number + (entry >> 6) < 64:
-                            number += entry >> 6
-                            bits <<= _u(entry & 63)
-                            held -= _u(entry & 63)
-                            entry = np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                            if number + (entry >> 6) < 64:
-                                number += entry >> 6
-                                bits <<= _u(entry & 63)
-                                at, bits, held = _refilled(address, at, bits, held - _u(entry & 63))
+                    skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
+                    taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
+                    if skipped < 64:
+                        number = skipped
+                        bits <<= taken
+                        held -= taken
+                        skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
+                        taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
+                        if skipped < 64:
+                            number = skipped
+                            bits <<= taken
+                            held -= taken
+                            skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
+                            taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
+                            if skipped < 64:
+                                number = skipped
+                                at, bits, held = _refilled(address, at, bits << taken, held - taken)
                                 continue
-                    if END <= number + (entry >> 6) < END + 64:
-                        bits <<= _u(entry & 63)
-                        held -= _u(entry & 63)
+                    if END <= skipped < END + 64:
+                        bits <<= taken
+                        held -= taken
                         break
                     at, bits, held = _refilled(address, at, bits, held)
                     ahead = np.int64(bits >> _u(48))
