@@ -50,8 +50,8 @@ class Loading:
         color_mode: "grayscale", "rgb" or "rgba".
         interpolation: a key of `INTERPOLATIONS`.
         keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-        decode: "exact", or "fast" to let the JPEG decoder make a half, a quarter or an eighth of an image that is at
-            least so much larger than the target; the resize goes on from there.
+        decode: "exact", or "fast" to decode a JPEG that is at least so much larger than the target to a half, a quarter
+            or an eighth; the resize goes on from there.
     """
 
     target_size: tuple[int, int] | None
@@ -126,8 +126,8 @@ def decode_all(
 ) -> Pixels:
     """Decode files into one piece of memory, with the pixels that Keras's `load_img` gives, unless `decode="fast"`.
 
-    JPEG goes through simplejpeg (2.2 to 2.8 times as fast as Pillow, identical pixels), everything else and every
-    JPEG that it refuses through Pillow. A nearest-neighbour resize is left to the warp, as look-ups; any other is done
+    JPEG goes through simplejpeg (2.2 to 2.8 times as fast as Pillow, identical pixels), an eighth of one through
+    `decode_eighth`, and everything else, and every JPEG that is refused, through Pillow. A nearest-neighbour resize is left to the warp, as look-ups; any other is done
     here by Pillow.
 
     Args:

@@ -354,8 +354,8 @@ class ImageDataGenerator(OtherSources):
             subset: "training" or "validation", by class and rank.
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            decode: "exact" gives Keras's pixels; "fast" lets the JPEG decoder make a half, a quarter or an eighth of
-                photographs that are at least so much larger than `target_size`, which changes pixels.
+            decode: "exact" gives Keras's pixels; "fast" decodes a half, a quarter or an eighth of photographs
+                that are at least so much larger than `target_size`, which changes pixels.
             workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
                 as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
                 CPUs, quota and memory; the batches do not change.
@@ -478,8 +478,8 @@ class ImageDataGenerator(OtherSources):
             interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
             validate_filenames: leave out rows whose file is missing or no image; False saves the look at each.
             keep_aspect_ratio: cut the largest centred part with the target's proportions first.
-            decode: "exact" gives Keras's pixels; "fast" lets the JPEG decoder make a half, a quarter or an eighth of
-                photographs that are at least so much larger than `target_size`, which changes pixels.
+            decode: "exact" gives Keras's pixels; "fast" decodes a half, a quarter or an eighth of photographs
+                that are at least so much larger than `target_size`, which changes pixels.
             workers: threads or processes that make batches; 0 is the caller's thread. "auto" begins with two, measures
                 as the flow runs, and goes on with the smallest number that keeps the consumer from waiting, within
                 CPUs, quota and memory; the batches do not change.
