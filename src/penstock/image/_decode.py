@@ -127,8 +127,8 @@ def decode_all(
     """Decode files into one piece of memory, with the pixels that Keras's `load_img` gives, unless `decode="fast"`.
 
     JPEG goes through simplejpeg (2.2 to 2.8 times as fast as Pillow, identical pixels), an eighth of one through
-    `decode_eighth`, and everything else, and every JPEG that is refused, through Pillow. A nearest-neighbour resize is left to the warp, as look-ups; any other is done
-    here by Pillow.
+    `decode_eighth`, and everything else, and every JPEG that is refused, through Pillow. A nearest-neighbour resize is
+    left to the warp, as look-ups; any other is done here by Pillow.
 
     Args:
         blobs: the bytes of each file.

@@ -16,8 +16,7 @@ LARGE_PIXELS = 1 << 24  # from here on a lie about the size costs more than a lo
 _MOST_SCANNED_PIXELS = 1 << 36
 _SHORTEST_SCAN = 10  # bytes, with its marker
 # Of the shares that decoders know, eighths, those between take longer than the next larger of these: 3/8 of 12 million
-# pixels 27.5 ms, 1/2 23.8 ms, 1/4 21 ms, 1/8 18.2 ms (9 ms in `_jpeg_eighth.py`), all of
-# them 34.7 ms.
+# pixels 27.5 ms, 1/2 23.8 ms, 1/4 21 ms, 1/8 18.2 ms (9 ms in `_jpeg_eighth.py`), all of them 34.7 ms.
 _DIVISORS = (8, 4, 2)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
