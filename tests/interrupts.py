@@ -14,7 +14,7 @@ import penstock
 OWN_CODE = (str(Path(penstock.__file__).parent), "concurrent/futures/_base.py", "threading.py")
 # What Python itself does not bear an interrupt in, or swallows it: finalizers, and a thread that waits for another's
 # start or end.
-NOT_OURS = {("weakref.py", ""), ("threading.py", "start"), ("threading.py", "join")}
+NOT_OURS = {("weakref.py", ""), ("_slots.py", "__del__"), ("threading.py", "start"), ("threading.py", "join")}
 
 
 def called(call: Callable[[], Any], at: int) -> Any:

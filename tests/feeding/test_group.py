@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_a_worker_that_asks_to_exit_is_heard() -> None:
 def test_what_only_a_batch_alone_can_tell_is_asked_of_it_alone() -> None:
     def with_bad(step: Step, report: FillReport) -> FillReport:
         bad = tuple(BadSample(index, None, "torn", index) for index in step.indices.tolist() if index % 20 == 7)
-        return replace(report, bad=bad)
+        return report._replace(bad=bad)
 
     maker = Reported(ROWS, is_joinable=True, make_s=NOTHING_S, report=with_bad)
     feeder = make_feeder(maker)
@@ -241,7 +241,7 @@ def test_batches_that_take_their_time_are_made_one_by_one() -> None:
 
 def test_batches_that_become_slow_are_made_one_by_one_again() -> None:
     def timed(step: Step, report: FillReport) -> FillReport:
-        return replace(report, seconds={"transform": NOTHING_S if step.epoch != 1 else 0.02 * len(step.indices) / ROWS})
+        return report._replace(seconds={"transform": NOTHING_S if step.epoch != 1 else 0.02 * len(step.indices) / ROWS})
 
     feeder = make_feeder(Reported(ROWS, is_joinable=True, report=timed))
     sizes = []
@@ -269,7 +269,7 @@ def test_time_for_a_group_is_time_for_each_of_its_batches(monkeypatch: pytest.Mo
 
 def test_a_short_batch_does_not_pass_for_a_quick_one() -> None:
     def timed(step: Step, report: FillReport) -> FillReport:
-        return replace(report, seconds={"transform": NOTHING_S if len(step.indices) < ROWS else 5e-3})
+        return report._replace(seconds={"transform": NOTHING_S if len(step.indices) < ROWS else 5e-3})
 
     feeder = make_feeder(Reported(ROWS, is_joinable=True, report=timed))
     for position in range(20):

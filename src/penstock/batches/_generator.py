@@ -50,7 +50,7 @@ class GeneratorBatches:
         began = perf_counter()
         item = self._item(step.number)
         if item is END:
-            return FillReport(0, objects=[], structure=END.structure)
+            return FillReport(0, {}, objects=[], structure=END.structure)
         return report_of(item.structure, item.leaves, out, began)
 
     def forget(self, number: int) -> None:

@@ -69,7 +69,12 @@ class ImageBatches:
     def spec(self) -> BatchSpec:
         """See `BatchMaker.spec`."""
         images = ArraySpec((self.batch_size, *self.image_shape), self.dtype)
-        return BatchSpec((images, *(c.spec(self.batch_size, images) for c in self.columns if c.fits_slot)))
+        return BatchSpec((images, *(c.spec(self.batch_size, images) for c in self._slotted)))
+
+    @cached_property
+    def _slotted(self) -> tuple[BatchColumn, ...]:
+        """The columns that `fill` writes."""
+        return tuple(column for column in self.columns if column.fits_slot)
 
     @property
     def is_joinable(self) -> bool:
@@ -127,7 +132,7 @@ class ImageBatches:
             out[0][:] = rows.out[made.kept]
         if made.indices is not step.indices:
             step = replace(step, indices=made.indices)
-        for column, array in zip((c for c in self.columns if c.fits_slot), out[1:], strict=True):
+        for column, array in zip(self._slotted, out[1:], strict=True):
             column.fill(step, out[0], array)
         return FillReport(
             len(made.indices),

@@ -95,11 +95,13 @@ class Plan:
         # An epoch's order is needed by each of its steps, and the next one's while this one ends.
         self._order = lru_cache(maxsize=2)(order)
         self._batch_order = lru_cache(maxsize=2)(batch_order)
+        self._step_samples = batch_size * shard.world
+        self._steps_per_epoch = -(-samples // self._step_samples)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch."""
-        return -(-self.samples // (self.batch_size * self._shard.world))
+        return self._steps_per_epoch
 
     def order(self, epoch: int) -> Indices:
         """The samples of an epoch in order, int64, `(samples,)`; do not write to it."""
@@ -111,23 +113,23 @@ class Plan:
         Args:
             shuffled: take the epoch's batches in shuffled order; samples stay in the batches that they are in.
         """
-        epoch, number = divmod(position, self.steps_per_epoch)
+        epoch, number = divmod(position, self._steps_per_epoch)
         if shuffled:
             number = int(self._batch_order(epoch)[number])
         rank, world = self._shard.rank, self._shard.world
-        start = number * self.batch_size * world
-        stop = start + self.batch_size * world
+        start = number * self._step_samples
+        stop = start + self._step_samples
         if position == self._resumed_at[0]:
             start += self._resumed_at[1]
         chunk = self._order(epoch)[start:stop]
-        is_full = len(chunk) == self.batch_size * world
+        is_full = len(chunk) == self._step_samples
         if is_full:
             own, fillers = chunk[rank * self.batch_size : (rank + 1) * self.batch_size], 0
         else:
             own = chunk[rank::world]
             fillers = self._shard.rows(len(chunk)) - len(own)
             own = np.concatenate([own, np.repeat(chunk[:1], fillers)]) if fillers else own
-        return Step(epoch, number, self.steps_per_epoch, np.ascontiguousarray(own), fillers)
+        return Step(epoch, number, self._steps_per_epoch, np.ascontiguousarray(own), fillers)
 
 
 @final

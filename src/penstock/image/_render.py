@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from penstock.image import _kernels
 from penstock.image._augment import Augmentation
 from penstock.image._draw import Column, Transforms, from_dict
 from penstock.image._geometry import FILL_MODES, spline_warp
-from penstock.image._pixels import Pixels
+from penstock.image._pixels import Pixels, strides
 from penstock.image._standardize import Standardization
 
 _PACKABLE = 4  # channels of eight bits in one uint32
@@ -56,6 +55,63 @@ class Rendering:
     value_range: tuple[float, float] = (0.0, 255.0)
     rounds_to: np.dtype[Any] | None = None
     by_image: Callable[[Array, Transforms], Any] | None = None
+    _settings: dict[tuple[Any, ...], tuple[Any, ...] | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def settings(self, size: tuple[int, int], channels: int, kind: type) -> tuple[Any, ...] | None:
+        """What a kernel is told beside images and parameters: the same for each batch, and made once, in 8 us.
+
+        None where finishing an image takes more than a kernel.
+        """
+        key = *size, channels, kind
+        try:
+            return self._settings[key]
+        except KeyError:
+            pass
+        settings = None
+        standardization = self.standardization
+        numbers = standardization.by_channel(channels, 0 if self.channels_first else 2)
+        if self.function is None and standardization.whitening is None and numbers is not None:
+            settings = self._settings_with(standardization, numbers, size, channels, kind)
+        self._settings[key] = settings
+        return settings
+
+    def unfinished(self, size: tuple[int, int], channels: int, kind: type) -> tuple[Any, ...]:
+        """The same without standardization."""
+        neutral = np.zeros(channels), np.ones(channels)
+        return self._settings_with(Standardization(), neutral, size, channels, kind)
+
+    def _settings_with(
+        self,
+        standardization: Standardization,
+        numbers: tuple[Array, Array],
+        size: tuple[int, int],
+        channels: int,
+        kind: type,
+    ) -> tuple[Any, ...]:
+        augmentation = self.augmentation
+        return (
+            min(augmentation.order, 1),
+            augmentation.fill_mode_number,
+            float(augmentation.cval),
+            0.0 if self.as_keras else _MARGIN_PX,
+            self.as_keras,
+            *self.value_range,
+            kind(standardization.rescale or 1.0),
+            standardization.sample_centre,
+            standardization.sample_scale,
+            numbers[0].astype(kind),
+            numbers[1].astype(kind),
+            strides(*size, channels, self.channels_first),
+        )
+
+    def packs(self, pixels: Pixels) -> bool:
+        """Whether pixels fit into words, all their channels in one."""
+        if pixels.flat.dtype != np.uint8 or pixels.channels > _PACKABLE:
+            return False
+        # A constant that is no byte cannot stand in a packed border, and only "grid-constant" interpolates with it.
+        return self.augmentation.fill_mode != "grid-constant" or self.augmentation.cval in range(256)
 
 
 def render(
@@ -95,20 +151,21 @@ def render(
         pixels = _splined(rendering, pixels, affines, buffer)
     if rendering.rounds_to is not None:
         pixels = _rounded(rendering, pixels, affines, buffer)
-    standardization = rendering.standardization
-    numbers = standardization.by_channel(channels, 0 if rendering.channels_first else 2)
-    if rendering.function is None and standardization.whitening is None and numbers is not None:
-        _run_kernel(rendering, pixels, affines, transforms, standardization, numbers, buffer)
+    settings = rendering.settings(pixels.size, channels, computed.type)
+    if settings is not None:
+        _run_kernel(rendering, pixels, affines, transforms, settings, buffer)
     else:
         # The user's function may keep what it is given: it gets memory that nobody writes to again.
         raw = np.empty_like(buffer)
-        _run_kernel(rendering, pixels, affines, transforms, *_neutral(channels), raw)
+        _run_kernel(
+            rendering, pixels, affines, transforms, rendering.unfinished(pixels.size, channels, computed.type), raw
+        )
         for k in range(len(raw)):
             try:
                 buffer[k] = _called(rendering.function, raw[k])
             except Exception as error:
                 raise FunctionFailed(k) from error
-        standardize(standardization, buffer, rendering.channels_first)
+        standardize(rendering.standardization, buffer, rendering.channels_first)
     if buffer is not out:
         if out.dtype.kind in "iu" and not rendering.as_keras:  # a cast of what lies outside differs between machines
             np.clip(buffer, np.iinfo(out.dtype).min, np.iinfo(out.dtype).max, out=buffer)
@@ -164,52 +221,11 @@ def standardize(standardization: Standardization, images: Array, channels_first:
 
 
 def _run_kernel(
-    rendering: Rendering,
-    pixels: Pixels,
-    affines: Array,
-    transforms: Transforms,
-    standardization: Standardization,
-    numbers: tuple[Array, Array],
-    out: Array,
+    rendering: Rendering, pixels: Pixels, affines: Array, transforms: Transforms, settings: tuple[Any, ...], out: Array
 ) -> None:
-    augmentation, kind = rendering.augmentation, out.dtype.type
-    # A constant that is no byte cannot stand in a packed border, and only "grid-constant" interpolates with it.
-    byte_border = augmentation.fill_mode != "grid-constant" or augmentation.cval in range(256)
-    packs = pixels.flat.dtype == np.uint8 and pixels.channels <= _PACKABLE and byte_border
-    (height, width), channels = pixels.size, pixels.channels
-    kernel = _kernels.render_packed if packs else _kernels.render_planes
-    kernel(
-        pixels.flat,
-        pixels.layouts,
-        pixels.rows,
-        pixels.columns,
-        affines,
-        transforms,
-        min(augmentation.order, 1),
-        augmentation.fill_mode_number,
-        float(augmentation.cval),
-        0.0 if rendering.as_keras else _MARGIN_PX,
-        rendering.as_keras,
-        *rendering.value_range,
-        kind(standardization.rescale or 1.0),
-        standardization.sample_centre,
-        standardization.sample_scale,
-        numbers[0].astype(kind),
-        numbers[1].astype(kind),
-        out.reshape(-1),
-        _strides(height, width, channels, rendering.channels_first),
-    )
-
-
-@lru_cache(64)
-def _strides(height: int, width: int, channels: int, channels_first: bool) -> Array:
-    """Elements from one sample, row, column and channel to the next; made once, since each batch asks again."""
-    size = height * width * channels
-    return np.array((size, width, 1, height * width) if channels_first else (size, width * channels, channels, 1))
-
-
-def _neutral(channels: int) -> tuple[Standardization, tuple[Array, Array]]:
-    return Standardization(), (np.zeros(channels), np.ones(channels))
+    kernel = _kernels.render_packed if rendering.packs(pixels) else _kernels.render_planes
+    images = pixels.flat, pixels.layouts, pixels.rows, pixels.columns
+    kernel(*images, affines, transforms, *settings[:-1], out.reshape(-1), settings[-1])
 
 
 def _splined(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) -> Pixels:
@@ -230,7 +246,8 @@ def _rounded(rendering: Rendering, pixels: Pixels, affines: Array, like: Array) 
     assert rendering.rounds_to is not None
     warped = np.empty_like(like)
     nothing = np.full((len(pixels), len(Column)), np.nan)
-    _run_kernel(rendering, pixels, affines, nothing, *_neutral(pixels.channels), warped)
+    settings = rendering.unfinished(pixels.size, pixels.channels, warped.dtype.type)
+    _run_kernel(rendering, pixels, affines, nothing, settings, warped)
     limits = np.iinfo(rendering.rounds_to)
     np.clip(np.trunc(warped + np.copysign(0.5, warped)), limits.min, limits.max, out=warped)
     affines[:] = _IDENTITY
