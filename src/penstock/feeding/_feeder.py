@@ -240,17 +240,20 @@ class Feeder:
             self._check_open()
             if not self.is_next(position, shuffled=shuffled):
                 self._drop()
-            waited_s, began = self._waited[0], perf_counter()
-            self._waited = waited_s, began
-            try:
-                with self._trace("penstock: wait"):
-                    self._refill(position, end, shuffled, must=True)
-                    entry = self._queue[0]  # popped only once it is there: an interrupt while waiting loses nothing
-                    report = self._wait(entry)
-                    self._learn(report)
-            finally:  # also where it fails
-                self._waited = waited_s + perf_counter() - began, None
-            self._queue.popleft()
+            # Those that are made together come together: the others of them are there, and have been learnt from.
+            report = self._queue[0].report if self._queue else None
+            if report is None:
+                waited_s, began = self._waited[0], perf_counter()
+                self._waited = waited_s, began
+                try:
+                    with self._trace("penstock: wait"):
+                        self._refill(position, end, shuffled, must=True)
+                        report = self._wait(self._queue[0])
+                        self._learn(report)
+                finally:  # also where it fails
+                    self._waited = waited_s + perf_counter() - began, None
+            # Only once it is there: an interrupt while waiting loses nothing.
+            entry = self._queue.popleft()
             if self._executor.workers:
                 self._refill(position + 1, end, shuffled, must=False)
             self._count(entry.step, report)

@@ -281,7 +281,9 @@ class Flow(Stream):
         return self._passed_on(batch.step, self._maker.assemble(batch.step, batch.arrays))
 
     def _passed_on(self, step: Step, complete: list[Array]) -> Any:
-        """A batch by way of a subclass that may override `_get_batches_of_transformed_samples`."""
+        """A batch, by way of a subclass that overrides `_get_batches_of_transformed_samples`."""
+        if type(self)._get_batches_of_transformed_samples is Flow._get_batches_of_transformed_samples:
+            return self._packed(complete)
         self._ready.batch = step, self._packed(complete)
         try:
             return self._get_batches_of_transformed_samples(step.indices)
