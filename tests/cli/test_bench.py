@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -60,11 +61,12 @@ def options(**chosen: Any) -> BenchOptions:
     return BenchOptions(**usual | chosen)
 
 
-def report(*, is_terminal: bool = False, width: int = 120) -> BenchReport:
+def report(*, is_terminal: bool = False, width: int = 120, seconds_a_look: float = 0.0) -> BenchReport:
     console = Console(
         highlight=False, markup=False, soft_wrap=True, force_terminal=is_terminal, width=width, color_system=None
     )
-    return BenchReport(console)
+    looks = itertools.count()
+    return BenchReport(console, clock=lambda: next(looks) * seconds_a_look)
 
 
 @pytest.fixture(autouse=True)
@@ -165,6 +167,22 @@ def test_the_closing_line_names_the_best_count(
         ("no workers", 3),
         *((f"{n} thread{'s' * (n > 1)}", 3) for n in usual_workers(usable_cpus())[1:]),
     ]
+
+
+@pytest.mark.parametrize(("seconds_a_look", "is_told"), [(40.0, True), (0.01, False)])
+def test_a_log_is_told_once_a_minute_how_far_it_is(
+    instead_of_measuring: Callable[[Fake], None],
+    capsys: pytest.CaptureFixture[str],
+    seconds_a_look: float,
+    is_told: bool,
+) -> None:
+    instead_of_measuring(by_workers)
+    run_bench(options(rounds=3, workers=None, images=None), report(seconds_a_look=seconds_a_look))
+    lines = capsys.readouterr().out.splitlines()
+    told = [line for line in lines if line.startswith("Round ")]
+    assert bool(told) == is_told
+    assert len(told) < 3 * len(usual_workers(usable_cpus()))
+    assert all(line.endswith(" left") for line in told)
 
 
 def test_long_lines_break_between_words_on_a_terminal_and_nowhere_else(

@@ -53,12 +53,13 @@ class BenchReport(TerminalReport):
 
     @contextmanager
     def live(self, images: int, *, trained: bool) -> Iterator[Show]:
-        """A table that shows what has been measured so far, and a line below; on terminals only.
+        """A table that shows what has been measured so far, and a line below; elsewhere the line, once a minute.
 
         It moves when it is told to, between two readings: a thread that draws would take time from them.
         """
         if not self._console.is_terminal:
-            yield lambda *_: None
+            say = self._now_and_then()
+            yield lambda _, line: say(line)
             return
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
 

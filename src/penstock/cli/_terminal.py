@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+_PAUSE_S = 60.0
 
 
 class TerminalReport:
@@ -14,19 +17,21 @@ class TerminalReport:
 
     Args:
         console: where to.
+        clock: in seconds, for tests.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, clock: Callable[[], float] = perf_counter) -> None:
         self._console = console
+        self._clock = clock
 
     @contextmanager
     def busy(self, what: str) -> Iterator[Callable[[str], None]]:
-        """A spinner, and a function that gives it another text."""
+        """A spinner, and a function that gives it another text; elsewhere a line a minute."""
         if self._console.is_terminal:
             with self._console.status(f"{what} ...") as status:
                 yield lambda text: status.update(f"{text} ...")
         else:
-            yield lambda _: None
+            yield self._now_and_then()
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
@@ -36,6 +41,18 @@ class TerminalReport:
         with Progress(*columns, console=self._console, transient=True, disable=not terminal) as progress:
             task = progress.add_task(what, total=total)
             yield lambda: progress.advance(task)
+
+    def _now_and_then(self) -> Callable[[str], None]:
+        """A function that prints a line once a minute at most: a file or a pipe may be looked at all the same."""
+        said_at = self._clock()
+
+        def say(text: str) -> None:
+            nonlocal said_at
+            if self._clock() >= said_at + _PAUSE_S:
+                said_at = self._clock()
+                self._say(text)
+
+        return say
 
     def _say(self, text: str) -> None:
         self._console.print(text)
