@@ -7,7 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from penstock.image._jpeg_eighth import PADDING_BYTES, decode_eighth
+from penstock.image._jpeg_eighth import decode_eighth
+from penstock.image._jpeg_means import PADDING_BYTES
 from penstock.image._jpeg_scan import whole_scan
 
 

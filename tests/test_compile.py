@@ -8,7 +8,8 @@ import numba
 import pytest
 
 from penstock._compile import compiled
-from penstock.image import _huffman, _jpeg_eighth, _kernels
+from penstock.image import _huffman, _jpeg_eighth, _jpeg_means, _kernels
+from penstock.sources import _read
 
 
 def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +31,7 @@ def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(monkeyp
 
 
 def test_every_kernel_has_the_same_options_and_none_has_fastmath() -> None:
-    modules = (_kernels, _huffman, _jpeg_eighth)
+    modules = (_kernels, _huffman, _jpeg_eighth, _jpeg_means, _read)
     kernels = {value for module in modules for value in vars(module).values() if hasattr(value, "targetoptions")}
     assert len(kernels) > 20
     for kernel in kernels:

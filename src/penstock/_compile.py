@@ -21,7 +21,7 @@ def compiled(*, nogil: bool = True, inline: bool = False) -> Callable[[Any], Any
     Args:
         nogil: give up the interpreter lock while it runs. What takes microseconds keeps it: beside a busy Python
             thread it takes up to 5 ms to get it back.
-        inline: put it where it is called. A call counts references to its arrays, 10 ns for each.
+        inline: put it where it is called, `nogil` or not. A call counts references to its arrays, 10 ns for each.
     """
     options = {"nogil": nogil, "error_model": "numpy"} | ({"inline": "always"} if inline else {})
 
@@ -54,7 +54,8 @@ def external(name: str, result: str, *arguments: str) -> Any:
 def _word_at(_context: Any, address: Any, offset: Any) -> Any:
     """The eight bytes from a place in memory on, the first one uppermost; two instructions, where shifts take 15.
 
-    Whoever calls it sees to it that there are eight.
+    Whoever calls it sees to it that there are eight. Bytes are turned round, as little-endian machines need it, which
+    are all that Numba compiles for.
     """
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:

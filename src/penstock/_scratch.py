@@ -20,12 +20,16 @@ class Scratch(threading.local):
     Args:
         nbytes: to keep from the first call on.
         most_bytes: to keep once so many have been asked for; whoever asks for more gets fresh memory.
+
+    Attributes:
+        is_lent: whether somebody in this thread still needs what was written to it last.
     """
 
     def __init__(self, nbytes: int, most_bytes: int | None = None) -> None:
         self._nbytes = nbytes
         self._most_bytes = nbytes if most_bytes is None else most_bytes
         self._kept: Array | None = None
+        self.is_lent = False
 
     @property
     def nbytes(self) -> int:

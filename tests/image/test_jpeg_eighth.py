@@ -87,6 +87,28 @@ def test_colours_of_a_quarter_of_the_pixels_are_the_means_of_libjpegs(
     assert np.abs(found - expected)[:height, :width].max(initial=0) <= 3
 
 
+def test_colours_reach_to_the_edges() -> None:
+    """Where one colour is all there is, units that are cut have it, too."""
+    blob = encoded(np.full((233, 187, 3), (200, 90, 30), np.uint8), subsampling="4:2:0", quality=90)
+    found = decoded(blob)
+    assert found is not None
+    assert np.abs(found.astype(int) - by_libjpeg(blob)).max() <= 2
+
+
+@pytest.mark.parametrize("what", ["all coefficients", "zeros in between", "large differences"])
+def test_rare_codes_are_read(what: str) -> None:
+    """Blocks that do without the code for their end; sixteen zeros in a row; differences of means of eleven bits."""
+    rows, columns = np.mgrid[:64, :96]
+    image = {
+        "all coefficients": np.random.default_rng(0).integers(0, 256, (64, 96)),
+        "zeros in between": 128
+        + 100 * np.cos((2 * rows + 1) * 7 * np.pi / 16) * np.cos((2 * columns + 1) * 7 * np.pi / 16),
+        "large differences": 255 * ((rows // 8 + columns // 8) % 2),
+    }[what]
+    blob = encoded(image.astype(np.uint8)[:, :, None], quality=100)
+    np.testing.assert_array_equal(decoded(blob, 1), by_libjpeg(blob, "GRAY"))
+
+
 def test_luma_is_that_of_libjpeg_whatever_the_colours_are() -> None:
     """Where there is no colour in it, luma is what one sees."""
     grey = picture(231, 187, 1, 20.0)
@@ -120,6 +142,11 @@ UNUSUAL = {
     "a table that is not there": replaced(BASELINE, b"\xff\xda\0\x0c\x03\x01\0", b"\xff\xda\0\x0c\x03\x01\x33"),
     "a part of the coefficients": replaced(BASELINE, b"\x03\x11\0\x3f\0", b"\x03\x11\0\x05\0"),
     "arithmetic coding": replaced(BASELINE, b"\xff\xc0", b"\xff\xc9"),
+    "twelve bits": replaced(BASELINE, b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"),
+    "another JFIF": replaced(BASELINE, b"JFIF\0\1", b"JFIF\0\2"),
+    "a table of codes too many": replaced(BASELINE, b"\xff\xc0", b"\xff\xc4\0\x14\5\1" + bytes(15) + b"\7\xff\xc0"),
+    "a table of divisors too many": replaced(BASELINE, b"\xff\xc0", b"\xff\xdb\0\x43\5" + bytes(64) + b"\xff\xc0"),
+    "an interval of three bytes": replaced(BASELINE, b"\xff\xc0", b"\xff\xdd\0\5\0\0\0\xff\xc0"),
 }
 
 
@@ -132,13 +159,14 @@ def test_what_is_unusual_is_left_to_libjpeg(what: str) -> None:
 
 def test_damaged_files_are_libjpegs_or_are_left_to_it() -> None:
     """What libjpeg refuses or warns of is never taken for an image, and what is taken is what it makes of it."""
-    taken = 0
+    taken = [0, 0, 0, 0]
     kinds = [
         encoded(picture(88, 120, channels, 12.0), quality=80, **options)
         for channels, options in (
             (1, {}),
             (3, {"subsampling": "4:4:4"}),
             (3, {"subsampling": "4:2:2", "restart_marker_blocks": 5}),
+            (3, {"subsampling": "4:2:0"}),
         )
     ]
     ways = (damage.bits, damage.some_bytes, damage.numbers, damage.size)
@@ -151,6 +179,8 @@ def test_damaged_files_are_libjpegs_or_are_left_to_it() -> None:
             continue
         found = decoded(bytes(blob))
         if found is not None:
-            taken += 1
-            np.testing.assert_array_equal(found, by_libjpeg(bytes(blob)), err_msg=f"seed {seed}")
-    assert 200 < taken < 2000
+            taken[seed % 4] += 1
+            expected = by_libjpeg(bytes(blob))  # of a quarter of the colours it is enough that it takes them
+            if seed % 4 < 3:
+                np.testing.assert_array_equal(found, expected, err_msg=f"seed {seed}")
+    assert all(100 < count < 500 for count in taken), taken

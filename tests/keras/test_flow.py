@@ -326,6 +326,16 @@ def test_what_fit_learns_is_used_and_what_it_has_not_learnt_is_said() -> None:
     np.testing.assert_allclose(images.std((0, 1, 2)), 1, atol=1e-4)
 
 
+def test_a_mean_that_is_written_into_counts_from_the_next_batch_on() -> None:
+    generator = ImageDataGenerator(featurewise_center=True)
+    generator.mean = np.zeros((1, 1, 3))
+    with generator.flow(np.full((8, 4, 4, 3), 100, np.uint8), batch_size=4, workers=0) as flow:
+        for due in (100, 90, 80):
+            assert (next(flow) == due).all()
+            assert (flow.explain(0, 0, 0).rendered == due).all()
+            generator.mean += 10
+
+
 def test_a_mean_that_differs_by_pixel_is_used_as_it_is() -> None:
     generator = ImageDataGenerator(featurewise_center=True)
     generator.mean = X.mean(0)

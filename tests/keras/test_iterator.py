@@ -195,6 +195,16 @@ def test_numbers_of_samples_that_do_not_exist_are_named(stranger: int) -> None:
         flow._get_batches_of_transformed_samples([2, stranger])
 
 
+def test_numbers_of_another_rank_are_named() -> None:
+    with make(NumpyArrayIterator) as flow:
+        with pytest.raises(ValueError, match=r"in one row, \(samples,\)\. Received: shape \(1, 2\)"):
+            flow._get_batches_of_transformed_samples([[1, 2]])
+        for order in (np.arange(10)[:, None], 5):
+            flow.index_array = order
+            with pytest.raises(ValueError, match="`index_array` should hold 10 sample numbers"):
+                next(flow)
+
+
 def test_numbers_below_zero_count_from_the_end() -> None:
     with make(NumpyArrayIterator) as flow:
         flow.index_array = np.arange(-1, -11, -1)

@@ -258,6 +258,18 @@ def test_bytes_are_the_same_in_memory_that_is_used_again(tmp_path: Path, kept_by
         assert np.shares_memory(np.frombuffer(blob, np.uint8), np.frombuffer(other, np.uint8)) == has_room
 
 
+def test_a_file_that_is_larger_than_was_guessed_has_room_the_next_time(tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(bytes(400_000))
+    source, scratch = FileSource((str(tmp_path / "large.png"),)), Scratch(0, 1 << 20)
+    blobs = [np.frombuffer(source.attempt(np.array([0]), scratch)[0], np.uint8) for _ in range(3)]  # type: ignore[arg-type]
+    assert scratch.nbytes == 400_000
+    assert np.shares_memory(blobs[1], blobs[2])
+
+
+def test_no_files_are_nothing_to_read() -> None:
+    assert FileSource(()).attempt(np.array([], np.int64), Scratch(0, 100)) == []
+
+
 def test_samples_are_picked_by_number_in_any_order(tmp_path: Path) -> None:
     paths = [tmp_path / f"{k}.png" for k in range(6)]
     for k, path in enumerate(paths):

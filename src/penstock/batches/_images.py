@@ -26,7 +26,7 @@ from penstock.sources._encoded import EncodedSource, Interruptible, whole
 from penstock.sources._files import FileSource
 
 _MOST_ENCODED_BYTES = 64 << 20  # 32 photographs of 12 million pixels
-_MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels
+_MOST_DECODED_BYTES = 64 << 20  # a photograph of 22 million pixels, or an eighth of one and its file
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,14 @@ class ImageBatches:
             collector,
         )
         rows.seconds["transform"] = perf_counter() - began
+        # A function of the user's may come back for another batch of this flow, in this thread.
+        was_lent, self.encoded.is_lent = self.encoded.is_lent, True
         try:
             made = make_rows(rows.make, step.indices, len(self.source), self._tolerance(step))
         except RowFailed as failed:
             raise failed.error from failed.error.__cause__
         finally:
+            self.encoded.is_lent = was_lent
             if collector is not None:
                 began = perf_counter()
                 collector.keep()
@@ -162,7 +165,9 @@ class ImageBatches:
         return complete
 
     def _blobs(self, source: EncodedSource, indices: Indices) -> Sequence[bytes | memoryview | ImageError]:
-        blobs = source.attempt(indices, self.encoded) if isinstance(source, FileSource) else source.attempt(indices)
+        """The bytes of each of some samples; only those of files are read into memory that is used again."""
+        scratch = None if self.encoded.is_lent else self.encoded
+        blobs = source.attempt(indices, scratch) if isinstance(source, FileSource) else source.attempt(indices)
         return whole(blobs) if self.tolerance is None else blobs
 
     def _tolerance(self, step: Step) -> Tolerance | None:

@@ -18,7 +18,8 @@ from penstock._errors import ImageError
 from penstock._types import Array
 from penstock.image._geometry import aspect_box, nearest_lookup
 from penstock.image._jpeg import LARGE_PIXELS, JpegSize, check_large_jpeg, jpeg_frame, scaled_size
-from penstock.image._jpeg_eighth import EIGHTH, PADDING_BYTES, decode_eighth
+from penstock.image._jpeg_eighth import EIGHTH, EIGHTHS_REVISION, decode_eighth
+from penstock.image._jpeg_means import PADDING_BYTES
 from penstock.image._jpeg_scan import whole_scan
 from penstock.image._pixels import Pixels
 
@@ -98,7 +99,8 @@ def decode_groups(
 
     Args:
         allocate: gives so many bytes, uint8; those of the group before may be given again.
-        group_bytes: of decoded pixels to hold at once; one file is always allowed, and what is no JPEG comes alone.
+        group_bytes: of decoded pixels to hold at once, beside one file's bytes where an eighth is made; one file is
+            always allowed, and what is no JPEG comes alone.
 
     Yields:
         Which files, and their pixels.
@@ -240,6 +242,7 @@ def declared_pixels(blob: bytes | memoryview) -> int | None:
 def decoders() -> str:
     """What else decides the pixels and the errors of a file: the libraries, and what a program has set in them."""
     libraries = [
+        EIGHTHS_REVISION,
         simplejpeg.__version__,
         PIL.__version__,
         *(features.version(name) for name in ("jpg", "libjpeg_turbo", "libtiff")),
@@ -264,7 +267,7 @@ def _part(loading: Loading, height: int, width: int) -> tuple[int, int, int, int
 
 
 def _jpeg_size(blob: bytes | memoryview, loading: Loading) -> JpegSize:
-    """What simplejpeg decodes a file to; zeros for what is left to Pillow."""
+    """What a JPEG is decoded to, unless by Pillow; zeros for what is left to that."""
     try:
         frame = jpeg_frame(blob)
         if frame is None:
@@ -291,7 +294,10 @@ def _least_size(loading: Loading, target: tuple[int, int], height: int, width: i
 
 
 def _decode_jpeg(blob: bytes | memoryview, color_mode: str, jpeg: JpegSize, buffer: Array, room: Array) -> Array | None:
-    """The pixels, or None for a file that simplejpeg refuses: Pillow is more lenient, and its errors say more."""
+    """The pixels, or None for a file that simplejpeg refuses: Pillow is more lenient, and its errors say more.
+
+    An eighth is made by `decode_eighth`, or by simplejpeg where that gives it back.
+    """
     if jpeg.divisor == EIGHTH:
         scan, image = whole_scan(blob), buffer.reshape(jpeg.height, jpeg.width, -1)
         if scan is not None and decode_eighth(blob, scan, image, room):

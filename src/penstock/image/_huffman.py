@@ -9,7 +9,7 @@ import numpy as np
 from penstock._compile import compiled
 
 MEAN_BITS = 10  # tables of 4 kB
-SKIP_BITS = 13  # two tables of 8 kB: all fit into a core's first cache; of 12 or 14 bits they take 5 to 10 % longer
+SKIP_BITS = 13  # tables of 8 kB, two of luma in a core's first cache of 32; of 12 or 14 bits they take 5 to 10 % longer
 END = 128  # added to a coefficient's number where its block has no other
 
 
@@ -33,7 +33,7 @@ def find_ends(counts: Any, ends: Any, offsets: Any) -> Any:
     return True
 
 
-@compiled(nogil=False, inline=True)
+@compiled(inline=True)
 def code_length(ahead: Any, ends: Any, table: Any) -> Any:
     """Bits of the code that 16 bits begin with; 17 for none."""
     length = 1
@@ -42,7 +42,7 @@ def code_length(ahead: Any, ends: Any, table: Any) -> Any:
     return length
 
 
-@compiled(nogil=False, inline=True)
+@compiled(inline=True)
 def signed(bits: Any, size: Any) -> Any:
     """The value that bits of a size stand for: those that begin with 0 are below zero; of no bits it is 0."""
     return bits - ((1 << size) - 1 if bits < (1 << size) >> 1 else 0)
@@ -62,19 +62,19 @@ def _tabulate_codes(counts: Any, symbols: Any, table: Any, codes: Any) -> None:
 
 
 @compiled(nogil=False)
-def _tabulate_means(codes: Any, table: Any, means: Any) -> None:
+def _tabulate_means(codes: Any, kind: Any, means: Any) -> None:
     """For the next bits a difference of means and its bits, as `difference << 6 | bits`; 0 for what takes more."""
     for ahead in range(1 << MEAN_BITS):
         code = np.int64(codes[ahead << (SKIP_BITS - MEAN_BITS)])
         length, size = code & 31, code >> 5
         rest = MEAN_BITS - length - size
-        means[table, ahead] = 0
+        means[kind, ahead] = 0
         if length and rest >= 0:
-            means[table, ahead] = signed(ahead >> rest & ((1 << size) - 1), size) << 6 | length + size
+            means[kind, ahead] = signed(ahead >> rest & ((1 << size) - 1), size) << 6 | length + size
 
 
 @compiled(nogil=False)
-def _tabulate_skips(codes: Any, table: Any, skips: Any, lengths: Any) -> None:
+def _tabulate_skips(codes: Any, kind: Any, skips: Any, lengths: Any) -> None:
     """For the next bits the coefficients that are all in them, and the bits of these.
 
     64 coefficients, more than a block has left, where the first takes more bits.
@@ -95,30 +95,30 @@ def _tabulate_skips(codes: Any, table: Any, skips: Any, lengths: Any) -> None:
                 break
             bits += length + size
             coefficients += zeros + 1
-        skips[table, ahead] = coefficients if bits else 64
-        lengths[table, ahead] = bits
+        skips[kind, ahead] = coefficients if bits else 64
+        lengths[kind, ahead] = bits
 
 
 @compiled(nogil=False)
-def tabulate(counts: Any, symbols: Any, tables: Any) -> Any:
+def tabulate(counts: Any, symbols: Any, kinds: Any) -> Any:
     """What comes next, by the next bits; see `_tabulate_means` and `_tabulate_skips`. Takes 60 us.
 
     Args:
         counts, symbols: as in `Scan`.
-        tables: how many there are.
+        kinds: 1 for luma, 2 with colours.
 
     Returns:
-        Of the even tables the means, int32, `(tables, 2**MEAN_BITS)`; of the others how many coefficients to skip, and
-        their bits, both uint8, `(tables, 2**SKIP_BITS)`. These are two, since their use is one chain of looking up and
+        The means, int32, `(kinds, 2**MEAN_BITS)`; how many coefficients to skip, and their bits, both uint8,
+        `(kinds, 2**SKIP_BITS)`. These are two, since their use is one chain of looking up and
         shifting, 4 ms of 9 for a photograph, which a mask makes longer by an eighth.
     """
-    means = np.empty((tables, 1 << MEAN_BITS), np.int32)
-    skips = np.empty((tables, 1 << SKIP_BITS), np.uint8)
-    lengths = np.empty((tables, 1 << SKIP_BITS), np.uint8)
+    means = np.empty((kinds, 1 << MEAN_BITS), np.int32)
+    skips = np.empty((kinds, 1 << SKIP_BITS), np.uint8)
+    lengths = np.empty((kinds, 1 << SKIP_BITS), np.uint8)
     codes = np.empty(1 << SKIP_BITS, np.uint16)
-    for table in range(0, tables, 2):
-        _tabulate_codes(counts, symbols, table, codes)
-        _tabulate_means(codes, table, means)
-        _tabulate_codes(counts, symbols, table + 1, codes)
-        _tabulate_skips(codes, table + 1, skips, lengths)
+    for kind in range(kinds):
+        _tabulate_codes(counts, symbols, 2 * kind, codes)
+        _tabulate_means(codes, kind, means)
+        _tabulate_codes(counts, symbols, 2 * kind + 1, codes)
+        _tabulate_skips(codes, kind, skips, lengths)
     return means, skips, lengths

@@ -2,7 +2,7 @@
 
 At an eighth, one of a block's 64 coefficients is needed: its mean. libjpeg still reads the codes of the other 63 one by
 one, which is nearly all of its 18 ms for 12 million pixels in 2.1 MB. Here a table says how far to go on for all codes
-that fit into 13 bits: 3 million codes take 1.5 million look-ups, and all of it 9 ms, 8 of them in `_read_means`.
+that fit into 13 bits: 3 million codes take 1.5 million look-ups, and all of it 9 ms, 8 of them in `read_means`.
 
 Luma has libjpeg's values to the bit, and so has colour of the same resolution, or of half across or down. Colour of a
 quarter of the pixels, as most photographs have it, stays at its blocks' means, where libjpeg would read 25 of their
@@ -20,12 +20,12 @@ import numpy as np
 
 from penstock._compile import compiled, word_at
 from penstock._types import Array
-from penstock.image._huffman import END, MEAN_BITS, SKIP_BITS, code_length, find_ends, signed, tabulate
+from penstock.image._jpeg_means import PADDING_BYTES, read_means
 from penstock.image._jpeg_scan import Scan
+from penstock.image._pixels import writeable
 
 EIGHTH = 8
-# How far damaged data may lead beyond their end: 6 blocks to a unit, 64 codes to a block, 31 bits with each value.
-PADDING_BYTES = 2048
+EIGHTHS_REVISION = 1  # one more whenever pixels change: caches that last go by it
 _u = np.uint64
 
 
@@ -44,11 +44,11 @@ def decode_eighth(blob: bytes | memoryview, scan: Scan, out: Array, room: Array)
     down, across = -(-scan.height // (8 * scan.down)), -(-scan.width // (8 * scan.across))
     interval = scan.restart_interval or down * across
     stops = np.empty(-(-down * across // interval), np.int64)
-    if not _unstuff(np.frombuffer(blob, np.uint8), scan.at, room, stops):
+    if not _unstuff(writeable(np.frombuffer(blob, np.uint8)), scan.at, room, stops):
         return False
     luma = np.empty((down * scan.down, across * scan.across), np.uint8)
     colours = np.empty((scan.components - 1, down, across), np.uint8)
-    if not _read_means(
+    if not read_means(
         room, stops, interval, scan.down, scan.across, scan.divisors, scan.counts, scan.symbols, luma, colours
     ):
         return False
@@ -96,132 +96,6 @@ def _unstuff(blob: Any, at: Any, data: Any, stops: Any) -> Any:
         if following != 0xD0 + (restarts - 1) % 8:
             return False
     return False
-
-
-# --- the scan ---------------------------------------------------------------------------------------------------------
-
-
-@compiled(nogil=False, inline=True)
-def _refilled(address: Any, at: Any, bits: Any, held: Any) -> Any:
-    """56 bits or more, from the uppermost on; what is below them is of the stream, too, and is read again."""
-    return at + ((_u(63) - held) >> _u(3)), bits | word_at(address, at) >> held, held | _u(56)
-
-
-@compiled()
-def _read_means(
-    data: Any,
-    stops: Any,
-    interval: Any,
-    down: Any,
-    across: Any,
-    divisors: Any,
-    counts: Any,
-    symbols: Any,
-    luma: Any,
-    colours: Any,
-) -> Any:
-    """The mean of each block, 0 to 255.
-
-    One loop, since each call would count references to its arrays: 50 ns, for 600,000 blocks and rare codes.
-
-    Args:
-        interval: units from one restart to the next; a unit is `(down, across)` blocks of luma and one of each colour.
-        divisors: of each component's means.
-
-    Returns:
-        Whether the scan was as it should be, to its last bit.
-    """
-    ends, offsets = np.empty((4, 17), np.int64), np.empty((4, 17), np.int64)
-    if not find_ends(counts, ends, offsets):
-        return False
-    means, skips, lengths = tabulate(counts, symbols, 4 if len(colours) else 2)
-    sums = np.zeros(1 + len(colours), np.int64)
-    units_across = luma.shape[1] // across
-    units = luma.shape[0] // down * units_across
-    address: Any = data.ctypes.data
-    stop: Any = 0
-    for restart in range(stops.size):
-        at, bits, held = _u(stop), _u(0), _u(0)
-        stop = stops[restart]
-        sums[:] = 0
-        for unit in range(restart * interval, min((restart + 1) * interval, units)):
-            if at > _u(stop + 8):
-                return False
-            row, column = unit // units_across, unit % units_across
-            for block in range(-down * across, len(colours)):
-                table = 2 if block >= 0 else 0
-                component = max(block + 1, 0)
-                at, bits, held = _refilled(address, at, bits, held)
-                entry = np.int64(means[table, bits >> _u(64 - MEAN_BITS)])
-                if entry:
-                    sums[component] += entry >> 6
-                    bits <<= _u(entry & 63)
-                    held -= _u(entry & 63)
-                else:
-                    ahead = np.int64(bits >> _u(48))
-                    length = code_length(ahead, ends, table)
-                    if length > 16:
-                        return False
-                    size = np.int64(symbols[table, (ahead >> (16 - length)) + offsets[table, length]])
-                    if size > 15:
-                        return False
-                    bits <<= _u(length)
-                    sums[component] += signed(np.int64(bits >> _u(1) >> _u(63 - size)), size)
-                    at, bits, held = _refilled(address, at, bits << _u(size), held - _u(length + size))
-                # libjpeg looks levels up by ten bits, which matters to damaged files only.
-                level: Any = ((((sums[component] * divisors[component] + 4) >> 3) + 512) & 1023) - 384
-                level = min(max(level, 0), 255)
-                if block < 0:
-                    place = down * across + block
-                    luma[row * down + place // across, column * across + place % across] = level
-                else:
-                    colours[block, row, column] = level
-                table += 1
-                number: Any = 1
-                while number < 64:
-                    # 56 bits less those of a mean are three times 13 and more.
-                    skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                    taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
-                    if skipped < 64:
-                        number = skipped
-                        bits <<= taken
-                        held -= taken
-                        skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                        taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
-                        if skipped < 64:
-                            number = skipped
-                            bits <<= taken
-                            held -= taken
-                            skipped = number + np.int64(skips[table, bits >> _u(64 - SKIP_BITS)])
-                            taken = _u(lengths[table, bits >> _u(64 - SKIP_BITS)])
-                            if skipped < 64:
-                                number = skipped
-                                at, bits, held = _refilled(address, at, bits << taken, held - taken)
-                                continue
-                    if END <= skipped < END + 64:
-                        bits <<= taken
-                        held -= taken
-                        break
-                    at, bits, held = _refilled(address, at, bits, held)
-                    ahead = np.int64(bits >> _u(48))
-                    length = code_length(ahead, ends, table)
-                    if length > 16:
-                        return False
-                    symbol = np.int64(symbols[table, (ahead >> (16 - length)) + offsets[table, length]])
-                    size, zeros = symbol & 15, symbol >> 4
-                    bits = bits << _u(length) << _u(size)
-                    at, bits, held = _refilled(address, at, bits, held - _u(length + size))
-                    if symbol == 0:
-                        break
-                    if size == 0 and zeros != 15:
-                        return False
-                    number += zeros + 1
-                if number > 64:
-                    return False
-        # Of the last byte some bits are left.
-        if not 0 <= 8 * (stop - np.int64(at)) + np.int64(held) < 8:
-            return False
-    return True
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------

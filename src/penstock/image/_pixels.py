@@ -37,7 +37,7 @@ class Pixels:
         layouts = np.empty((len(which), 4), np.int64)
         layouts[:] = strides(height, width, channels, channels_first)
         layouts[:, 0] *= which
-        return cls(_writeable(images).reshape(-1), layouts, channels, _all_of(height), _all_of(width))
+        return cls(writeable(images).reshape(-1), layouts, channels, _all_of(height), _all_of(width))
 
     @classmethod
     def of_records(cls, flat: Array, starts: Indices, size: tuple[int, int], channels: int) -> Pixels:
@@ -45,7 +45,7 @@ class Pixels:
         layouts = np.empty((len(starts), 4), np.int64)
         layouts[:, 0] = starts
         layouts[:, 1:] = size[1] * channels, channels, 1
-        return cls(_writeable(flat), layouts, channels, _all_of(size[0]), _all_of(size[1]))
+        return cls(writeable(flat), layouts, channels, _all_of(size[0]), _all_of(size[1]))
 
     def __len__(self) -> int:
         return len(self.layouts)
@@ -96,6 +96,6 @@ class _Unlocked:
         self.__array_interface__ = interface
 
 
-def _writeable(array: Array) -> Array:
-    """The same memory. Kernels never write to images; a read-only type would only make Numba compile all anew."""
+def writeable(array: Array) -> Array:
+    """The same memory. Kernels never write to what they read; a read-only type would only make Numba compile anew."""
     return array if array.flags.writeable else np.asarray(_Unlocked(array))

@@ -19,6 +19,7 @@ from penstock.image._standardize import Standardization
 _PACKABLE = 4  # channels of eight bits in one uint32
 # A half turn lands 1e-15 px beside the image, which SciPy, and so Keras, takes for outside.
 _MARGIN_PX = 1e-6
+_MOST_SETTINGS = 8  # of which a flow needs one
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 
@@ -55,7 +56,8 @@ class Rendering:
     value_range: tuple[float, float] = (0.0, 255.0)
     rounds_to: np.dtype[Any] | None = None
     by_image: Callable[[Array, Transforms], Any] | None = None
-    _settings: dict[tuple[Any, ...], tuple[Any, ...] | None] = field(
+    # A memo, no part of the value.
+    _settings: dict[tuple[Any, ...], tuple[tuple[Any, ...] | None]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -64,18 +66,21 @@ class Rendering:
 
         None where finishing an image takes more than a kernel.
         """
-        key = *size, channels, kind
-        try:
-            return self._settings[key]
-        except KeyError:
-            pass
-        settings = None
+        numbers = self.standardization.mean, self.standardization.std
+        key = size, channels, kind, *(_contents(each, channels) for each in numbers)
+        known = self._settings.get(key)
+        if known is None:
+            if len(self._settings) >= _MOST_SETTINGS:
+                self._settings.clear()
+            known = self._settings[key] = (self._finishing(size, channels, kind),)
+        return known[0]
+
+    def _finishing(self, size: tuple[int, int], channels: int, kind: type) -> tuple[Any, ...] | None:
         standardization = self.standardization
         numbers = standardization.by_channel(channels, 0 if self.channels_first else 2)
-        if self.function is None and standardization.whitening is None and numbers is not None:
-            settings = self._settings_with(standardization, numbers, size, channels, kind)
-        self._settings[key] = settings
-        return settings
+        if self.function is not None or standardization.whitening is not None or numbers is None:
+            return None
+        return self._settings_with(standardization, numbers, size, channels, kind)
 
     def unfinished(self, size: tuple[int, int], channels: int, kind: type) -> tuple[Any, ...]:
         """The same without standardization."""
@@ -112,6 +117,14 @@ class Rendering:
             return False
         # A constant that is no byte cannot stand in a packed border, and only "grid-constant" interpolates with it.
         return self.augmentation.fill_mode != "grid-constant" or self.augmentation.cval in range(256)
+
+
+def _contents(numbers: Any, channels: int) -> bytes | None:
+    """What users may write into a generator's mean, if it can be one by channel."""
+    if numbers is None:
+        return None
+    array = np.asarray(numbers)
+    return array.tobytes() if array.size <= channels else None
 
 
 def render(

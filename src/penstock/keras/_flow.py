@@ -85,7 +85,7 @@ class Flow(Stream):
         """What a subclass's `_set_index_array` leaves in `index_array`, asked for each epoch; or what was set there."""
         del epoch
         self._set_index_array()
-        if self._own_order is None or len(self._own_order) != self.n:
+        if self._own_order is None or self._own_order.shape != (self.n,):
             raise ValueError(
                 f"`index_array` should hold {self.n} sample numbers, one for each of an epoch. Received: "
                 f"{self._own_order!r}"
@@ -196,7 +196,7 @@ class Flow(Stream):
 
     @index_array.setter
     def index_array(self, indices: Any) -> None:
-        self._own_order = None if indices is None else np.asarray(indices, np.int64)
+        self._own_order = None if indices is None else np.array(indices, np.int64)
         # A subclass's sampler sets it for each epoch; a user sets it once, for all epochs from the next one on.
         if not self._has_sampler:
             with self.lock:
@@ -282,11 +282,12 @@ class Flow(Stream):
 
     def _passed_on(self, step: Step, complete: list[Array]) -> Any:
         """A batch, by way of a subclass that overrides `_get_batches_of_transformed_samples`."""
-        if type(self)._get_batches_of_transformed_samples is Flow._get_batches_of_transformed_samples:
+        make = self._get_batches_of_transformed_samples
+        if getattr(make, "__func__", None) is Flow._get_batches_of_transformed_samples:
             return self._packed(complete)
         self._ready.batch = step, self._packed(complete)
         try:
-            return self._get_batches_of_transformed_samples(step.indices)
+            return make(step.indices)
         finally:
             del self._ready.batch
 
@@ -298,6 +299,7 @@ class Flow(Stream):
 
         Raises:
             IndexError: there is no such sample.
+            ValueError: `index_array` has another rank.
         """
         indices = np.asarray(index_array, np.int64)
         ready: tuple[Step, Any] | None = getattr(self._ready, "batch", None)
@@ -314,6 +316,8 @@ class Flow(Stream):
 
 def _existing(indices: Indices, samples: int) -> Indices:
     """A copy, with those below 0 counted from the end as Keras does; a kernel would read whatever lies beyond."""
+    if indices.ndim != 1:
+        raise ValueError(f"Sample numbers should be in one row, (samples,). Received: shape {indices.shape}")
     strangers = indices[(indices < -samples) | (indices >= samples)]
     if len(strangers):
         raise IndexError(

@@ -75,3 +75,28 @@ def test_batches_of_files_do_not_show_through_one_another(tmp_path: Path) -> Non
 
     np.testing.assert_array_equal(np.concatenate(batches(2)), np.concatenate(batches(1)))
     np.testing.assert_array_equal(np.concatenate(batches(8)), np.concatenate(batches(1)))
+
+
+def test_a_function_that_comes_back_to_its_flow_reads_into_other_memory(tmp_path: Path) -> None:
+    """In the middle of a batch of several groups of files, of which the last ones are still to be decoded."""
+    (tmp_path / "only").mkdir()
+    rows, columns = np.mgrid[:700, :900]
+    for number in range(8):
+        image = np.stack([rows // 3 + number, columns // 4, (rows + columns) // 8], axis=2)
+        if number == 7:  # in more bytes than all others together
+            image = np.random.default_rng(0).integers(0, 256, (700, 900, 3))
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "only" / f"{number}.jpg")
+    asked: list[int] = []
+
+    def look(image: np.ndarray) -> np.ndarray:
+        if not asked:
+            asked.append(1)
+            flow.explain(0, 0, 7)
+        return image
+
+    options = {"target_size": (8, 8), "batch_size": 8, "class_mode": None, "shuffle": False, "workers": 0}
+    with ImageDataGenerator().flow_from_directory(str(tmp_path), **options) as plain:
+        expected = next(plain)
+    with ImageDataGenerator(preprocessing_function=look).flow_from_directory(str(tmp_path), **options) as flow:
+        np.testing.assert_array_equal(next(flow), expected)
+    assert asked
