@@ -241,6 +241,7 @@ def test_ctrl_c_shows_and_keeps_what_was_measured(
         assert sorted(files_below(Path())) == []
     else:
         assert "Best speed-up: 3.00x" in said
+        assert "Stopped before its end" in said
         assert sum(count for _, count in measured()) == after - 1
         assert not StudyRecord.load(Path("study.json")).is_complete
         assert "Stopped before its end" in Path("study.html").read_text()

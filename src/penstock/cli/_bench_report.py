@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.bench.study._findings import Findings
-from penstock.bench.study._page import how_line
+from penstock.bench.study._page import STOPPED, how_line
 from penstock.bench.study._record import TRAIN, StudyRecord
 from penstock.bench.study._rows import rows_of, titles
 from penstock.cli._bench_data import BenchData
@@ -79,7 +79,8 @@ class BenchReport(TerminalReport):
                 self._say(f"\nBatches of {batch_size:,}:")
             of_size = findings.of_size(batch_size)
             self._console.print(self._table(of_size, images, trained=record.experiment == TRAIN))
-        for line in (how_line(record), *findings.warnings()):
+        stopped = () if record.is_complete else (STOPPED,)
+        for line in (how_line(record), *stopped, *findings.warnings()):
             # A terminal that is left to break long lines does it in the middle of words.
             self._console.print(line, soft_wrap=not self._console.is_terminal)
         for line in findings.closing_lines():

@@ -32,6 +32,7 @@ tr.best td { background: var(--best); font-weight: 600; }
 img { width: 100%; height: auto; }
 code { font-size: .9em; }
 """
+STOPPED = "Stopped before its end; this is what was measured by then."
 
 
 def page(record: StudyRecord, pictures: Mapping[str, bytes]) -> str:
@@ -66,7 +67,7 @@ def _body(record: StudyRecord, pictures: Mapping[str, bytes]) -> Iterator[str]:
     for line in findings.closing_lines():
         yield f'<p class="closing">{escape(line)}</p>'
     if not record.is_complete:
-        yield '<p class="warning">Stopped before its end; this is what was measured by then.</p>'
+        yield f'<p class="warning">{STOPPED}</p>'
     for line in findings.warnings():
         yield f'<p class="warning">{escape(line)}</p>'
     light, dark = (base64.b64encode(pictures[theme]).decode("ascii") for theme in ("light", "dark"))
@@ -116,7 +117,9 @@ def machine_line(machine: Machine, devices: str) -> str:
 
 def how_line(record: StudyRecord) -> str:
     """How to read the table, in words."""
-    rounds = max((len(each.readings) for each in record.findings.measured), default=0)
+    counts = {len(each.readings) for each in record.findings.measured} or {0}
+    least, most = min(counts), max(counts)
+    rounds = f"{most} round{'' if most == 1 else 's'}" if least == most else f"{least} to {most} rounds"
     waited = (
         ' "waited" is the share of the time that training waited for a batch: more than that no faster feed would save.'
         if record.experiment == TRAIN
@@ -125,7 +128,7 @@ def how_line(record: StudyRecord) -> str:
     cold = " Files' cached pages were dropped before each reading." if record.settings.get("cold") else ""
     percent = "; CPU is the whole machine's" if record.experiment == TRAIN else ""
     return (
-        f"Medians of {rounds} round{'' if rounds == 1 else 's'}, taken in turns; times are for "
+        f"Medians of {rounds}, taken in turns; times are for "
         f"{record.settings['images']:,} images; speed-ups are ratios of medians, with "
         "95 % intervals from paired rounds. User and system time are those of all processes "
         f"together{percent}.{waited}{cold} "
