@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.bench._measure import Pace
-from penstock.bench._workloads import QUEUE_BATCHES
+from penstock.bench._workloads import QUEUE_BATCHES, InMemory
 from penstock.bench.study._data import Sleeping, StudyData, in_batches_of
 from penstock.bench.study._setting import MODEL_ALONE, PROCESSES, Setting
+
+_SMALL_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,14 @@ class Opened:
 Opener = Callable[[StudyData, Setting], AbstractContextManager[Opened]]
 
 
-def queue_batches(workers: int) -> int:
-    """A batch for each worker to be at and one more: of a longer queue none would come faster, and all of it has to be
-    taken before a measurement begins.
-    """  # noqa: D205
-    return max(1, workers, min(QUEUE_BATCHES, 2 * workers))
+def queue_batches(data: StudyData, setting: Setting) -> int:
+    """Batches ahead, all of which have to be taken before a measurement begins.
+
+    A batch for each worker to be at and one more: of a longer queue none would come faster. But of small ones in memory
+    what users have by default, since those that are quick to make are made together where the queue has room for it.
+    """
+    are_quick = isinstance(data, InMemory) and setting.batch_size <= _SMALL_BATCH
+    return max(1, setting.workers, QUEUE_BATCHES if are_quick else min(QUEUE_BATCHES, 2 * setting.workers))
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def opened_here(data: StudyData, setting: Setting) -> Iterator[Opened]:
         yield Opened(_again(x, y), Pace())
         return
     with _flow(data, setting.workers, processes=setting.feed == PROCESSES and setting.workers > 0) as flow:
-        flow.max_queue_size = queue_batches(setting.workers)
+        flow.max_queue_size = queue_batches(data, setting)
         pace = Pace(max(1, setting.workers), flow.max_queue_size if setting.workers else 0)
         yield Opened(iter(flow), pace, flow)
 
